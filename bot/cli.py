@@ -1,0 +1,212 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` and children start at once."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. What a person can mend is one line on standard error and code 2."""
+    options = _parser().parse_args(arguments)
+    from bot.settings import SettingsError
+    from bot.supervise import ChildGivesUp
+    from bot.texts import TextsError
+    from engine.errors import EngineError
+    from engine.requests import RequestError
+    from storage.errors import StorageError
+
+    mendable = (SettingsError, TextsError, StorageError, RequestError, EngineError, ChildGivesUp)
+    try:
+        return int(options.run(options) or 0)
+    except mendable as error:
+        print(f"kandinsky-bot: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kandinsky-bot", description="Kandinsky 3.1 in a Telegram chat.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="try the bot in a browser: no token, no GPU, no server")
+    demo.add_argument("--port", type=int, default=8080, help="port of the chat page (0: any free one)")
+    demo.add_argument("--lang", default="en", choices=["en", "ru"], help="language of the person in the chat")
+    demo.add_argument("--out", type=Path, help="save every picture the bot sends, and the transcript, here")
+    demo.add_argument("--data", type=Path, help="data folder (default: one for demos beside the bot's)")
+    for step, shape in (("say", "TEXT"), ("photo", "FILE"), ("press", "LABEL")):
+        demo.add_argument(f"--{step}", action=_Step, metavar=shape, dest="steps", help=f"play a step: {step}")
+    demo.set_defaults(run=_demo, steps=[])
+
+    up = commands.add_parser("up", help="the bot and its worker on this machine, for a real token")
+    up.set_defaults(run=_up)
+    commands.add_parser("run", help="the bot process alone").set_defaults(run=_run)
+
+    worker = commands.add_parser("worker", help="one render worker alone")
+    worker.add_argument("--family", default="kandinsky-nano")
+    worker.add_argument("--lanes", default="flash,base", help="comma-separated")
+    worker.add_argument("--device", default="cpu")
+    worker.set_defaults(run=_worker)
+
+    draw = commands.add_parser("draw", help="draw from the shell, without a chat")
+    draw.add_argument("prompt")
+    draw.add_argument("--family", default="kandinsky-nano")
+    draw.add_argument("--flash", action=argparse.BooleanOptionalAction, default=True, help="four steps (default)")
+    draw.add_argument("--base", action="store_false", dest="flash", help="fifty steps with guidance")
+    draw.add_argument("--seed", type=int)
+    draw.add_argument("--size", help="WIDTHxHEIGHT in pixels")
+    draw.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"))
+    draw.set_defaults(run=_draw)
+
+    commands.add_parser("migrate", help="bring the database to this version").set_defaults(run=_migrate)
+    return parser
+
+
+class _Step(argparse.Action):
+    """Collects --say, --photo and --press in the order given."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        namespace.steps = [*namespace.steps, ((option_string or "").lstrip("-"), values)]
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from bot.demo import Demo
+
+    data = options.data or _data_folder() / "demo"
+    demo = Demo(port=options.port, language=options.lang, data=data, out=options.out, steps=options.steps)
+    return _until_stopped(demo.run())
+
+
+def _up(options: argparse.Namespace) -> int:
+    from bot.demo import engine_children
+    from bot.logs import set_up_logs
+    from bot.settings import TelegramSettings, read
+    from bot.supervise import Supervisor
+    from bot.telegram import make_bot
+
+    set_up_logs("up")
+    make_bot(read(TelegramSettings))  # says what is wrong with the token before anything starts
+    _migrate(options)
+    print("The family kandinsky-nano draws on this machine's CPU. Stop with Ctrl+C.")
+    return _until_stopped(Supervisor(engine_children({})).run())
+
+
+def _run(options: argparse.Namespace) -> int:
+    from bot.app import serve
+    from bot.logs import set_up_logs
+
+    set_up_logs("bot")
+    return _until_stopped(serve())
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from bot.settings import SettingsError, StorageSettings, read
+    from engine import catalog
+    from storage.database import Database
+    from storage.schema import check_schema
+
+    os.environ.update(WORKER_FAMILY=options.family, WORKER_LANES=options.lanes, WORKER_DEVICE=options.device)
+    family = catalog.family(options.family)
+    unknown = [lane for lane in options.lanes.split(",") if lane not in family.lanes]
+    if unknown:
+        raise SettingsError(f"--lanes: {family.name} has no lane {unknown[0]!r}; it has {', '.join(family.lanes)}")
+    if not catalog.available(family.name):
+        raise SettingsError(f"--family: the weights of {family.name} are not here; {family.mend}")
+
+    async def check() -> None:
+        database = Database(read(StorageSettings).database)
+        try:
+            await check_schema(database)
+        finally:
+            await database.close()
+
+    asyncio.run(check())
+    from bot.tasks import app
+
+    queues = ",".join(f"{options.family}.{lane}" for lane in options.lanes.split(","))
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    app.worker_main(["worker", "--pool", "prefork", "--concurrency", "1", "--queues", queues, "--loglevel", "INFO", *quiet])
+    return 0
+
+
+def _draw(options: argparse.Namespace) -> int:
+    from engine import catalog
+    from engine.requests import new_seed
+
+    overrides: dict[str, Any] = {"num_images_per_prompt": 1, "flash": options.flash}
+    if options.size:
+        overrides["width"], overrides["height"] = _size(options.size)
+    seed = new_seed() if options.seed is None else options.seed
+    request = catalog.text_to_image(options.family, options.prompt, seed, **overrides)
+    from engine.engine import load
+    from engine.outcomes import Drawn
+
+    (outcome,) = load(request.family, [request.lane]).run([request])
+    if not isinstance(outcome, Drawn):
+        print(f"kandinsky-bot: nothing was drawn: {outcome}", file=sys.stderr)
+        return 1
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    outcome.images[0].save(options.output)
+    print(f"{options.output}  {request.width}x{request.height}  seed {request.seed}")
+    return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from bot.settings import StorageSettings, read
+    from storage.database import Database
+    from storage.schema import migrate
+
+    settings = read(StorageSettings)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+
+    async def run() -> str:
+        database = Database(settings.database)
+        try:
+            return await migrate(database)
+        finally:
+            await database.close()
+
+    print(f"The database is at revision {asyncio.run(run())}.")
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    from engine.requests import RequestError
+
+    width, _, height = text.lower().replace("×", "x").partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        sentence = f"A size looks like 1024x1024, not {text!r:.40}."
+        raise RequestError("size-not-served", sentence, {"value": text[:40], "sizes": []})
+    return int(width), int(height)
+
+
+def _data_folder() -> Path:
+    from bot.settings import StorageSettings, read
+
+    return read(StorageSettings).folder
+
+
+def _until_stopped(work: Coroutine[Any, Any, int | None]) -> int:
+    """Run until done, or until SIGTERM or Ctrl+C, which cancel it in order. Errors of one task come out as themselves."""
+    import signal
+
+    async def run() -> int:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        try:
+            return await task or 0
+        except asyncio.CancelledError:
+            return 0
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    return asyncio.run(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,317 @@
+"""The only place that speaks to Telegram, callback answers aside: results, notices, statuses, progress, in that order.
+
+A result replaces its job's status message, so a repeated try changes nothing that a person sees. Where that message is
+not to be had, a new one is sent, marked `sending` before and `sent` after; what a crash or a silent network leaves in
+between is sent once more, and says so.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from aiogram import Bot
+from aiogram.types import BufferedInputFile, InputMediaPhoto, Message, ReplyParameters
+
+from bot.jobs import Jobs, job_notice
+from bot.limiter import Limiter
+from bot.messages import Messages, Said
+from bot.outbox import Outbox
+from bot.presentation import as_file, as_photo, as_sheet
+from bot.settings import JobSettings
+from bot.telegram import Fate, Tried, attempt
+from storage.database import Database
+from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.media import MediaStore
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.2
+_PROGRESS_S = 1.5
+_PING_AFTER_S = 20.0
+_OWN_ERRORS = 8  # tries before a message that we cannot even build is given up
+_PROGRESS_RESERVE = 8  # of the bot's tokens, kept back from progress for results and notices
+
+
+@dataclass
+class Deliverer:
+    """Sends what SQL says is owed; several chats at once, one message at a time in each."""
+
+    database: Database
+    bot: Bot
+    jobs: Jobs
+    messages: Messages
+    media: MediaStore
+    settings: JobSettings
+    limiter: Limiter = field(default_factory=Limiter)
+
+    def __post_init__(self) -> None:
+        self._outbox = Outbox(self.database, self.bot.id)
+        self._busy: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
+
+    def wake(self) -> None:
+        """Something was just written that may be owed to a chat."""
+        self._wake.set()
+
+    async def take_over(self) -> None:
+        """Begin after another deliverer: what it was sending has an unknown fate."""
+        await self._outbox.interrupted()
+
+    async def run(self) -> None:
+        """Deliver until cancelled, then let the calls in flight end."""
+        try:
+            while True:
+                try:
+                    await self.tick()
+                except Exception as error:
+                    log.error("delivery: %s: %s", type(error).__name__, error)
+                try:
+                    async with asyncio.timeout(_TICK_S):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                self._wake.clear()
+        finally:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=5)
+
+    async def tick(self) -> None:
+        """Start everything that is due and may go now."""
+        due = await self._outbox.due()
+        for delivery, job, language in due.results:
+            self._start(job.chat_id, partial(self._send_result, delivery, job, language), partial(self._retry, delivery))
+        for notice, language in due.notices:
+            self._start(notice.chat_id, partial(self._send_notice, notice, language), partial(self._retry, notice))
+        for delivery, job, language in due.statuses:
+            self._start(job.chat_id, partial(self._send_status, job, language), partial(self._retry, delivery))
+        now = time.monotonic()
+        for job, language in due.watched:
+            last_text, at = self._shown.get(job.id, ("", 0.0))
+            if now - at < _PROGRESS_S:
+                continue
+            said = await self._status(job, language)
+            if said.text != last_text:
+                self._start(job.chat_id, partial(self._show_progress, job, said), None, reserve=_PROGRESS_RESERVE)
+        watched = {job.id for job, _ in due.watched}
+        self._shown = {job_id: shown for job_id, shown in self._shown.items() if job_id in watched}
+
+    def _start(
+        self,
+        chat_id: int,
+        send: Callable[[], Awaitable[None]],
+        retry: Callable[[str], Awaitable[None]] | None,
+        reserve: float = 0.0,
+    ) -> None:
+        if chat_id in self._busy or not self.limiter.take(chat_id, reserve):
+            return
+        self._busy.add(chat_id)
+        task = asyncio.create_task(self._guard(chat_id, send, retry))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(
+        self, chat_id: int, send: Callable[[], Awaitable[None]], retry: Callable[[str], Awaitable[None]] | None
+    ) -> None:
+        """Send; an error of our own (a picture that cannot be read, say) is tried again later and at last given up."""
+        try:
+            await send()
+        except Exception as error:
+            log.error("delivery: %s: %s", type(error).__name__, error, exc_info=True)
+            if retry is not None:
+                await retry(type(error).__name__)
+        finally:
+            self._busy.discard(chat_id)
+            self._wake.set()
+
+    async def _retry(self, owed: Delivery | Notice, error: str) -> None:
+        delay_s = _backoff(owed.attempt)
+        if isinstance(owed, Notice):
+            if owed.attempt >= _OWN_ERRORS:
+                await self._outbox.notice_done(owed, SendState.FAILED, None, error)
+            else:
+                await self._outbox.notice_again(owed, delay_s, error)
+        elif owed.ordinal == 1 and owed.attempt >= _OWN_ERRORS:
+            await self._outbox.undeliverable(await self._outbox.job(owed.job_id), error)
+        else:
+            await self._outbox.again(owed.job_id, owed.ordinal, delay_s, error)
+
+    async def _status(self, job: Job, language: str) -> Said:
+        view, timing = await self.jobs.queue_view(job) if job.state == JobState.QUEUED else (None, None)
+        return self.messages.status(job, language, view, timing)
+
+    async def _send_status(self, job: Job, language: str) -> None:
+        """Send "accepted" at most once: it is repeated only if Telegram certainly did nothing."""
+        await self._outbox.sending(job.id, 0)
+        said = await self._status(job, language)
+        tried = await attempt(self._say(job.chat_id, said, job.reply_to_message_id))
+        if tried.answer is not None:
+            self._shown[job.id] = (said.text, time.monotonic())
+            await self._outbox.status_sent(job, tried.answer.message_id)
+        elif tried.fate == Fate.NOT_APPLIED:
+            await self._outbox.again(job.id, 0, self._delay(job.chat_id, tried, 0), tried.error)
+        else:
+            state = SendState.UNKNOWN if tried.fate == Fate.AMBIGUOUS else SendState.FAILED
+            await self._outbox.settled(job.id, 0, state, tried.error)
+            await self._if_blocked(tried.fate, job.user_id, job.chat_id)
+
+    async def _show_progress(self, job: Job, said: Said) -> None:
+        """Bring the status message up to date; nobody minds a lost try."""
+        self._shown[job.id] = (said.text, time.monotonic())
+        tried = await attempt(self._edit_text(job.chat_id, job.status_message_id, said))
+        if tried.retry_s:
+            self.limiter.pause(job.chat_id, tried.retry_s)
+
+    async def _send_result(self, delivery: Delivery, job: Job, language: str) -> None:
+        pictures = await self._outbox.pictures_of(job.id)
+        data = await asyncio.gather(*(asyncio.to_thread(self.media.get, picture.media_id) for picture in pictures))
+        photo = await asyncio.to_thread(as_photo, data[0]) if len(data) == 1 else await asyncio.to_thread(as_sheet, data)
+        again = delivery.state == SendState.UNKNOWN
+        said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
+        file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
+        if job.status_message_id is not None:
+            tried = await attempt(self._edit_photo(job.chat_id, job.status_message_id, file, said))
+            if tried.fate != Fate.GONE:
+                await self._after_result(delivery, job, tried, job.status_message_id, safe=True)
+                return
+            await self._outbox.no_status_message(job.id)
+        await self._outbox.sending(job.id, 1)
+        tried = await attempt(self._send_photo(job.chat_id, file, said, job.reply_to_message_id))
+        await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, safe=False)
+
+    async def _after_result(
+        self, delivery: Delivery, job: Job, tried: Tried[Message], message_id: int | None, *, safe: bool
+    ) -> None:
+        """Write down what became of a result; `safe` tries can be repeated without being seen."""
+        if tried.fate in (Fate.DONE, Fate.SAME) and message_id is not None:
+            photo = tried.answer.photo[-1] if tried.answer and tried.answer.photo else None
+            took_s = (job.rendered_at or 0) - job.created_at
+            ping = job_ping(job, message_id) if safe and took_s > _PING_AFTER_S else None
+            await self._outbox.delivered(job, message_id, photo, ping)
+            log.info("job %s delivered", job.public_id)
+        elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
+            delay_s = self._delay(job.chat_id, tried, delivery.attempt)
+            await self._outbox.again(job.id, 1, delay_s, tried.error, unknown=delivery.state == SendState.UNKNOWN)
+        elif tried.fate == Fate.AMBIGUOUS and delivery.state != SendState.UNKNOWN:
+            await self._outbox.settled(job.id, 1, SendState.UNKNOWN, tried.error)
+        else:
+            log.warning("job %s undeliverable: %s", job.public_id, tried.error)
+            await self._outbox.undeliverable(job, tried.error)
+            await self._if_blocked(tried.fate, job.user_id, job.chat_id)
+
+    async def _send_notice(self, notice: Notice, language: str) -> None:
+        target = notice.edit_message_id
+        if notice.key == "view":
+            call: Awaitable[Message | bool] = self._view(notice, language)
+        elif notice.key == "file":
+            call = self._file(notice)
+        else:
+            said = self.messages.notice(notice.key, notice.params, language)
+            if notice.job_id is not None and target is None:
+                target = (await self._outbox.job(notice.job_id)).status_message_id
+            if target is not None:
+                call = self._edit_text(notice.chat_id, target, said)
+            else:
+                call = self._say(notice.chat_id, said, notice.reply_to_message_id)
+        if target is None:
+            await self._outbox.notice_sending(notice.id)
+        tried = await attempt(call)
+        if tried.fate == Fate.GONE and notice.job_id is not None:
+            await self._outbox.notice_sending(notice.id)
+            said = self.messages.notice(notice.key, notice.params, language)
+            target, tried = None, await attempt(self._say(notice.chat_id, said, notice.reply_to_message_id))
+        await self._after_notice(notice, tried, safe=target is not None)
+
+    async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], *, safe: bool) -> None:
+        if tried.fate in (Fate.DONE, Fate.SAME):
+            message_id = tried.answer.message_id if isinstance(tried.answer, Message) else None
+            await self._outbox.notice_done(notice, SendState.SENT, message_id)
+        elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
+            await self._outbox.notice_again(notice, self._delay(notice.chat_id, tried, notice.attempt), tried.error)
+        elif tried.fate == Fate.AMBIGUOUS and notice.state != SendState.UNKNOWN:
+            await self._outbox.notice_done(notice, SendState.UNKNOWN, None, tried.error)
+        else:
+            log.warning("notice %s not delivered: %s", notice.key, tried.error)
+            await self._outbox.notice_done(notice, SendState.FAILED, None, tried.error)
+            await self._if_blocked(tried.fate, notice.user_id, notice.chat_id)
+
+    async def _view(self, notice: Notice, language: str) -> Message | bool:
+        """Show one picture of a sheet, or the sheet again, in the message that the button stands under."""
+        job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
+        pictures = await self._outbox.pictures_of(job.id)
+        said = self.messages.result(job, pictures, language, index)
+        known = await self._outbox.file_id(job, pictures, index)
+        if known is not None:
+            return await self._edit_photo(notice.chat_id, notice.edit_message_id, known, said)
+        wanted = [pictures[index - 1]] if index else pictures
+        data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
+        photo = await asyncio.to_thread(as_photo, data[0]) if index else await asyncio.to_thread(as_sheet, data)
+        file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
+        answer = await self._edit_photo(notice.chat_id, notice.edit_message_id, file, said)
+        if index and answer.photo:
+            await self._outbox.remember_file(pictures[index - 1].id, "photo", answer.photo[-1])
+        return answer
+
+    async def _file(self, notice: Notice) -> Message:
+        """Send one picture of a result, or its sheet, as a file without loss."""
+        job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
+        pictures = await self._outbox.pictures_of(job.id)
+        wanted = [pictures[index - 1]] if index else pictures
+        data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
+        png = await asyncio.to_thread(as_file, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
+        name = f"kandinsky-{job.public_id}{f'-{index}' if index else ''}.png"
+        return await self.bot.send_document(
+            notice.chat_id, BufferedInputFile(png, name), reply_parameters=_reply(notice.reply_to_message_id)
+        )
+
+    async def _say(self, chat_id: int, said: Said, reply_to: int | None) -> Message:
+        return await self.bot.send_message(chat_id, said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
+
+    async def _edit_text(self, chat_id: int, message_id: int | None, said: Said) -> Message | bool:
+        return await self.bot.edit_message_text(said.text, chat_id=chat_id, message_id=message_id, reply_markup=said.keyboard)
+
+    async def _edit_photo(self, chat_id: int, message_id: int | None, file: BufferedInputFile | str, said: Said) -> Message:
+        answer = await self.bot.edit_message_media(
+            InputMediaPhoto(media=file, caption=said.text),
+            chat_id=chat_id,
+            message_id=message_id,
+            reply_markup=said.keyboard,
+        )
+        if not isinstance(answer, Message):
+            raise TypeError("editMessageMedia of our own message answers with the message")
+        return answer
+
+    async def _send_photo(self, chat_id: int, file: BufferedInputFile, said: Said, reply_to: int | None) -> Message:
+        return await self.bot.send_photo(
+            chat_id, file, caption=said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to)
+        )
+
+    def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
+        """How long to wait before the next try: as told, or 0.5 s doubling to 60 s."""
+        if tried.retry_s:
+            self.limiter.pause(chat_id, tried.retry_s)
+            return tried.retry_s
+        return _backoff(attempts)
+
+    async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
+        if fate == Fate.BLOCKED and user_id is not None:
+            await self._outbox.blocked(user_id, chat_id)
+
+
+def job_ping(job: Job, message_id: int) -> NewNotice:
+    """A short reply under a result that took long: an edit alone makes no sound."""
+    ready = job_notice(job, "job.ready")
+    return replace(ready, dedupe_key=f"job:{job.id}:ready", job_id=None, reply_to_message_id=message_id)
+
+
+def _backoff(attempts: int) -> float:
+    return min(60.0, 0.5 * 2.0 ** min(attempts, 10)) * random.uniform(0.7, 1.3)
+
+
+def _reply(message_id: int | None) -> ReplyParameters | None:
+    return ReplyParameters(message_id=message_id, allow_sending_without_reply=True) if message_id else None

@@ -1,0 +1,149 @@
+"""Try everything on one machine: the sandbox as Telegram, the bot and a worker as they always are.
+
+The only module that knows the sandbox.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bot.settings import SettingsError, StorageSettings
+from bot.supervise import Child, Supervisor
+from handlers.waiting import CancelButton
+from sandbox.person import Person
+from sandbox.server import Sandbox
+from sandbox.shown import Shown
+from storage.database import Database
+from storage.schema import migrate
+
+_TOKEN = "424242:SANDBOX-token-that-opens-nothing-else"  # noqa: S105  the sandbox's own
+_NAMES = {"en": "Anna", "ru": "Анна"}
+_ANSWER_S = 60.0
+
+
+def engine_children(environment: Mapping[str, str]) -> list[Child]:
+    """The bot and one CPU worker, as `up` and `demo` run them."""
+    return [Child("bot", ("run",), environment), Child("worker", ("worker",), environment)]
+
+
+@dataclass
+class Demo:
+    """A chat in the browser, or played steps; see `kandinsky-bot demo --help`."""
+
+    port: int
+    language: str
+    data: Path
+    out: Path | None
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    _acted: int = 0  # the person's last step, as a moment of the sandbox
+    _owed: bool = False  # whether its answer is still awaited
+
+    async def run(self) -> int:
+        """Run the demo; with steps, play them and end: 0, or 1 when an answer did not come in time."""
+        for kind, value in self.steps:
+            if kind == "photo" and not Path(value).is_file():
+                raise SettingsError(f"--photo: there is no file {value}")
+        storage = StorageSettings(data_dir=self.data)
+        storage.folder.mkdir(parents=True, exist_ok=True)
+        await self._migrate(storage)
+        async with Sandbox(token=_TOKEN, port=0 if self.steps else self.port) as sandbox:
+            environment = {
+                "TELEGRAM_API": sandbox.url,
+                "TELEGRAM_TOKEN": _TOKEN,
+                "DATA_DIR": str(storage.folder),
+                "DATABASE_URL": storage.database,
+                "BROKER_URL": storage.broker,
+                "MEDIA_URL": storage.media,
+            }
+            person = sandbox.person(_NAMES[self.language], self.language)
+            supervisor = asyncio.create_task(Supervisor(engine_children(environment)).run())
+            try:
+                if self.steps:
+                    return await self._with(supervisor, self._play(person))
+                print(f"Open the chat: {sandbox.url}/   (stop with Ctrl+C)", flush=True)
+                await supervisor
+                return 0
+            finally:
+                supervisor.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await supervisor
+
+    async def _migrate(self, storage: StorageSettings) -> None:
+        database = Database(storage.database)
+        try:
+            await migrate(database)
+        finally:
+            await database.close()
+
+    async def _with(self, supervisor: "asyncio.Task[None]", play: Coroutine[Any, Any, int]) -> int:
+        """Play while the children live; if they cannot, that is what the person hears."""
+        playing = asyncio.create_task(play)
+        await asyncio.wait({supervisor, playing}, return_when=asyncio.FIRST_COMPLETED)
+        if not playing.done():
+            playing.cancel()
+            await supervisor  # raises what stopped it
+        return playing.result()
+
+    async def _play(self, person: Person) -> int:
+        code = 0
+        try:
+            for kind, value in self.steps:
+                await self._step(person, kind, value)
+            await self._answered(person)
+        except AssertionError as error:
+            print(f"No answer within {_ANSWER_S:.0f} s. {str(error).splitlines()[0]}", file=sys.stderr)
+            code = 1
+        self._save(person)
+        return code
+
+    async def _step(self, person: Person, kind: str, value: str) -> None:
+        """Play one step as a person would: words once the last answer is there, a press once the button is."""
+        if kind == "press":
+            await person.until(lambda: self._offers(person, value), f"a button {value!r}", _ANSWER_S)
+            self._acted = person.now
+            answer = await (await person.presses(value)).answered(_ANSWER_S)
+            self._owed = not answer.show_alert
+            return
+        await self._answered(person)
+        self._acted, self._owed = person.now, True
+        if kind == "say":
+            await person.says(value)
+        else:
+            await person.sends_photo(Path(value).read_bytes())
+
+    async def _answered(self, person: Person) -> None:
+        if self._owed:
+            await person.until(lambda: any(map(_final, person.history(self._acted))), "an answer", _ANSWER_S)
+            self._owed = False
+
+    def _offers(self, person: Person, label: str) -> bool:
+        """Whether the button can be pressed now: on an answer to the last step, or anywhere once that is final."""
+        fresh = person.history(self._acted)
+        ids = {message.id for message in fresh}
+        done = not self._owed or any(map(_final, fresh))
+        return any(message.button(label, exact=False) for message in person.chat if done or message.id in ids)
+
+    def _save(self, person: Person) -> None:
+        print(person.transcript())
+        if self.out is None:
+            return
+        self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / "transcript.txt").write_text(person.transcript() + "\n", encoding="utf-8")
+        pictures = [(m.photo, "jpg") if m.has_photo else (m.document, "png") for m in person.history() if _pictured(m)]
+        for number, (data, suffix) in enumerate(dict.fromkeys(pictures), start=1):
+            (self.out / f"{number:02d}.{suffix}").write_bytes(data)
+
+
+def _pictured(message: Shown) -> bool:
+    return message.has_photo or message.has_document
+
+
+def _final(message: Shown) -> bool:
+    """Whether a message ends a wait: anything but a status, which bears the cancel button or none and no picture."""
+    datas = [str(button.get("callback_data")) for row in message.buttons for button in row]
+    waiting = any(data.startswith(f"{CancelButton.__prefix__}:") for data in datas)
+    return _pictured(message) or not (waiting or message.text.startswith("⏳"))

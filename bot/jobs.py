@@ -1,0 +1,208 @@
+"""What can be done with a job: submit, cancel, render, release, sweep. SQL is the truth; a bell only says "look"."""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.settings import JobSettings
+from engine import catalog
+from engine.requests import Request, from_json, to_json
+from storage.database import Database
+from storage.domain import ACTIVE, Job, JobState, NewJob, NewNotice, QueueView, Refused, Submitted, Timing, User, Wish
+from storage.errors import LostLease
+from storage.repositories.inbox import InboxRepository
+from storage.repositories.jobs import JobRepository
+from storage.repositories.outgoing import NoticeRepository
+from storage.repositories.users import UserRepository
+from storage.repositories.workers import TimingRepository, WorkerRepository
+
+log = logging.getLogger(__name__)
+
+Ring = Callable[[str, int], Awaitable[None]]
+
+
+class Jobs:
+    """The use cases, over one database and one bell."""
+
+    def __init__(self, database: Database, settings: JobSettings, ring: Ring) -> None:
+        self._db, self._settings, self._ring = database, settings, ring
+
+    async def submit(self, wish: Wish, request: Request, parent_picture_id: int | None = None) -> Submitted:
+        """Accept a request: inbox done, quota reserved, job queued and status owed, in one transaction; then ring.
+
+        Raises: RequestError from the catalogue; Refused when a limit is reached. Neither stores anything.
+        """
+        catalog.check(request)
+        route = catalog.route(request)
+        async with self._db.begin() as session:
+            jobs = JobRepository(session)
+            await UserRepository(session).lock(wish.user.id)
+            key = f"{wish.key}:{await jobs.finished_of_button(wish.button)}" if wish.button else wish.key
+            known = await jobs.by_dedupe_key(key)
+            if known is not None:
+                await InboxRepository(session).done(wish.inbox_id)
+                return Submitted(known, created=False)
+            amount = request.pictures
+            await self._check_limits(session, wish.user, amount)
+            job = await jobs.add(
+                NewJob(
+                    bot_id=wish.user.bot_id,
+                    user_id=wish.user.id,
+                    chat_id=wish.chat_id,
+                    family=route.family,
+                    lane=route.lane,
+                    kind=request.kind,
+                    params=to_json(request),
+                    seed=request.seed,
+                    dedupe_key=key,
+                    deadline_s=await self._deadline_s(session, route.family, route.lane, size_label(request)),
+                    button=wish.button,
+                    reply_to_message_id=wish.reply_to_message_id,
+                    parent_picture_id=parent_picture_id,
+                ),
+                amount,
+            )
+            await InboxRepository(session).done(wish.inbox_id)
+        await self._ring(job.queue, 1)
+        return Submitted(job, created=True)
+
+    async def cancel(self, user: User, public_id: str, inbox_id: int) -> tuple[Job, bool]:
+        """Cancel this person's job: at once while it waits, at the next step while it is drawn.
+
+        Returns the job as it was, and whether it could still be cancelled. Raises: NotFound.
+        """
+        async with self._db.begin() as session:
+            jobs = JobRepository(session)
+            job = await jobs.owned(public_id, user.id)
+            if job.state == JobState.QUEUED:
+                await jobs.finish(job, JobState.CANCELLED, "cancelled by the person", refund=True)
+                await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=True))
+            elif job.state == JobState.RUNNING:
+                await jobs.request_cancel(job)
+            await InboxRepository(session).done(inbox_id)
+        return job, job.state in ACTIVE
+
+    async def active(self, user: User) -> list[Job]:
+        async with self._db.read() as session:
+            return await JobRepository(session).active_of(user.id)
+
+    async def queue_view(self, job: Job) -> tuple[QueueView, Timing | None]:
+        """Place, workers and measured times for a waiting job's status line."""
+        async with self._db.read() as session:
+            view = await JobRepository(session).queue_view(job, self._settings.worker_alive_s)
+            return view, await TimingRepository(session).get(job.family, job.lane, size_of(job))
+
+    async def release(self, worker_id: str, why: str, crashed: bool) -> None:
+        """Give back what a worker that is gone was drawing, and ring for it."""
+        async with self._db.begin() as session:
+            lost = await JobRepository(session).running_on(worker_id)
+            for job in lost:
+                await self._give_back(session, job, why, crashed)
+        for queue in {job.queue for job in lost}:
+            await self._ring(queue, 1)
+
+    async def sweep(self) -> None:
+        """Take back jobs whose worker died, stop what is overdue, and ring bells that were lost."""
+        async with self._db.begin() as session:
+            jobs = JobRepository(session)
+            for job in await jobs.lost():
+                await self._give_back(session, job, "worker lost", crashed=True)
+            for job in await jobs.overdue():
+                await self._fail(session, job, "deadline")
+            bells = await self._bells(session)
+            await WorkerRepository(session).forget_older(3600)
+        for queue, times in bells:
+            await self._ring(queue, times)
+
+    async def _bells(self, session: AsyncSession) -> list[tuple[str, int]]:
+        jobs, workers = JobRepository(session), WorkerRepository(session)
+        bells = []
+        for family, lane, queued, silent_s in await jobs.waiting():
+            alive = await workers.alive(family, lane, self._settings.worker_alive_s)
+            if not alive:
+                await jobs.extend_deadlines(family, lane, self._settings.sweep_s)
+            elif silent_s >= self._settings.rering_s:
+                await jobs.rung(family, lane)
+                bells.append((f"{family}.{lane}", min(queued, 2 * alive)))
+        return bells
+
+    async def _give_back(self, session: AsyncSession, job: Job, why: str, crashed: bool) -> None:
+        if job.cancel_requested:
+            await JobRepository(session).finish(job, JobState.CANCELLED, why, refund=True)
+            await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=True))
+        elif crashed and job.crash_count + 1 >= self._settings.max_crashes:
+            await self._fail(session, job, "poison")
+        else:
+            await JobRepository(session).requeue(job, why, crashed)
+
+    async def _fail(self, session: AsyncSession, job: Job, error_class: str) -> None:
+        await fail(session, job, error_class)
+        log.warning("job %s failed: %s", job.public_id, error_class)
+
+    async def _check_limits(self, session: AsyncSession, user: User, amount: int) -> None:
+        active = len(await JobRepository(session).active_of(user.id))
+        if active >= self._settings.max_active:
+            raise Refused("refused.queue-full", limit=self._settings.max_active, value=active)
+        if self._settings.per_day:
+            spent = await UserRepository(session).spent_since(user.id, 86400)
+            if spent + amount > self._settings.per_day:
+                raise Refused("refused.per-day", limit=self._settings.per_day, value=spent)
+
+    async def _deadline_s(self, session: AsyncSession, family: str, lane: str, size: str) -> float:
+        timing = await TimingRepository(session).get(family, lane, size)
+        return max(self._settings.deadline_s, 3 * timing.p90) if timing else self._settings.deadline_s
+
+
+async def fail(session: AsyncSession, job: Job, error_class: str) -> None:
+    """End a job as failed: quota returned, and the person told; part of the caller's transaction."""
+    await JobRepository(session).finish(job, JobState.FAILED, error_class, refund=True, error_class=error_class)
+    await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class))
+
+
+async def claim(database: Database, settings: JobSettings, worker_id: str, family: str, lanes: Collection[str]) -> Job | None:
+    """Take the next job that this worker has loaded, in fair order."""
+    async with database.begin() as session:
+        return await JobRepository(session).claim(worker_id, family, lanes, settings.lease_s)
+
+
+async def stop_cancelled(database: Database, job: Job, step: int, steps: int) -> None:
+    """End a drawing that its person cancelled; the quota returns if less than half was done."""
+    refund = step * 2 < steps or not steps
+    async with database.begin() as session:
+        await JobRepository(session).finish(job, JobState.CANCELLED, "cancelled while drawing", refund=refund)
+        await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=refund))
+
+
+async def stop_failed(database: Database, job: Job, error_class: str) -> None:
+    """End a drawing that cannot succeed. A lost lease means that somebody else has the job: nothing to do."""
+    try:
+        async with database.begin() as session:
+            await fail(session, job, error_class)
+    except LostLease:
+        log.warning("job %s: lease lost before failing", job.public_id)
+
+
+def job_notice(job: Job, key: str, **params: object) -> NewNotice:
+    """The last word on a job that brings no picture: it replaces the job's status message."""
+    return NewNotice(
+        bot_id=job.bot_id,
+        user_id=job.user_id,
+        chat_id=job.chat_id,
+        key=key,
+        params={"job": job.public_id, **params},
+        dedupe_key=f"job:{job.id}:end",
+        job_id=job.id,
+        reply_to_message_id=job.reply_to_message_id,
+    )
+
+
+def size_of(job: Job) -> str:
+    """Key of the measured times for a job like this: what it draws, how large, how many."""
+    return size_label(from_json(job.params))
+
+
+def size_label(request: Request) -> str:
+    """What a request's time depends on, beside its queue: sides and number of pictures."""
+    width, height = request.size
+    return f"{width}x{height}x{request.pictures}"

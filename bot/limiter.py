@@ -1,0 +1,65 @@
+"""How fast the bot may speak: overall, per chat, per group; and what Telegram's `retry_after` says goes first."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass
+class Bucket:
+    """Tokens that refill at `rate` a second up to `burst`."""
+
+    rate: float
+    burst: float
+    tokens: float
+    at: float
+
+    def ready(self, now: float) -> bool:
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        return self.tokens >= 1
+
+
+class Limiter:
+    """One for all messages of a bot process. `take` never waits: what may not go now is asked again later."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._all = Bucket(25, 25, 25, clock())
+        self._chats: dict[int, Bucket] = {}
+        self._paused: dict[int, float] = {}
+        self._bot_paused_until = 0.0
+
+    def take(self, chat_id: int, reserve: float = 0.0) -> bool:
+        """Take leave to send one message now; `reserve` tokens of the bot's are kept back for weightier ones."""
+        now = self._clock()
+        if now < self._bot_paused_until or now < self._paused.get(chat_id, 0.0):
+            return False
+        chat = self._chats.get(chat_id)
+        if chat is None:
+            rate, burst = (18 / 60, 3.0) if chat_id < 0 else (1.0, 3.0)
+            chat = self._chats[chat_id] = Bucket(rate, burst, burst, now)
+        if not (self._all.ready(now) and chat.ready(now)) or self._all.tokens - 1 < reserve:
+            return False
+        self._all.tokens -= 1
+        chat.tokens -= 1
+        return True
+
+    def pause(self, chat_id: int, retry_after_s: float) -> None:
+        """Obey a 429: this chat rests a little longer than told; two chats told within a second rest the whole bot."""
+        now = self._clock()
+        until = now + retry_after_s * 1.1
+        recent = [chat for chat, end in self._paused.items() if end > now and chat != chat_id]
+        self._paused[chat_id] = until
+        if recent:
+            self._bot_paused_until = max(self._bot_paused_until, until)
+
+    def forget_idle(self) -> None:
+        """Drop chats that have all their tokens again, so that memory does not grow with people."""
+        now = self._clock()
+        self._chats = {chat: bucket for chat, bucket in self._chats.items() if not _idle(bucket, now)}
+        self._paused = {chat: end for chat, end in self._paused.items() if end > now}
+
+
+def _idle(bucket: Bucket, now: float) -> bool:
+    return bucket.ready(now) and bucket.tokens >= bucket.burst

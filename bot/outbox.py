@@ -1,0 +1,133 @@
+"""What is owed to chats, read and settled in SQL: each method is one transaction of the deliverer."""
+
+from dataclasses import dataclass
+
+from aiogram.types import PhotoSize
+
+from storage.database import Database
+from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
+from storage.repositories.jobs import JobRepository
+from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
+from storage.repositories.pictures import PictureRepository
+from storage.repositories.users import UserRepository
+
+
+@dataclass(frozen=True)
+class Due:
+    """Everything that may be sent now, each with its reader's language."""
+
+    results: list[tuple[Delivery, Job, str]]
+    notices: list[tuple[Notice, str]]
+    statuses: list[tuple[Delivery, Job, str]]
+    watched: list[tuple[Job, str]]
+
+
+class Outbox:
+    def __init__(self, database: Database, bot_id: int) -> None:
+        self._db, self._bot_id = database, bot_id
+
+    async def due(self) -> Due:
+        async with self._db.read() as session:
+            deliveries = DeliveryRepository(session)
+            results = await deliveries.due(self._bot_id, 1)
+            statuses = await deliveries.due(self._bot_id, 0)
+            notices = await NoticeRepository(session).due(self._bot_id)
+            watched = await JobRepository(session).unfinished_with_status(self._bot_id)
+            people = {job.user_id for _, job in results + statuses} | {job.user_id for job in watched}
+            people |= {notice.user_id for notice in notices if notice.user_id is not None}
+            speak = await UserRepository(session).languages(people)
+        return Due(
+            [(delivery, job, speak[job.user_id]) for delivery, job in results],
+            [(notice, speak.get(notice.user_id or 0, "en")) for notice in notices],
+            [(delivery, job, speak[job.user_id]) for delivery, job in statuses],
+            [(job, speak[job.user_id]) for job in watched],
+        )
+
+    async def interrupted(self) -> None:
+        async with self._db.begin() as session:
+            await DeliveryRepository(session).interrupted(self._bot_id)
+
+    async def job(self, job_id: int) -> Job:
+        async with self._db.read() as session:
+            return await JobRepository(session).get(job_id)
+
+    async def pictures_of(self, job_id: int) -> list[Picture]:
+        async with self._db.read() as session:
+            return await PictureRepository(session).of_job(job_id)
+
+    async def sending(self, job_id: int, ordinal: int) -> None:
+        await self.settled(job_id, ordinal, SendState.SENDING)
+
+    async def settled(self, job_id: int, ordinal: int, state: SendState, error: str | None = None) -> None:
+        async with self._db.begin() as session:
+            await DeliveryRepository(session).mark(job_id, ordinal, state, error=error)
+
+    async def again(self, job_id: int, ordinal: int, delay_s: float, error: str | None, unknown: bool = False) -> None:
+        """Try later; a message that may already be there stays `unknown`, so that its copy is marked."""
+        state = SendState.UNKNOWN if unknown else SendState.PENDING
+        async with self._db.begin() as session:
+            await DeliveryRepository(session).mark(job_id, ordinal, state, retry_s=delay_s, error=error)
+
+    async def status_sent(self, job: Job, message_id: int) -> None:
+        async with self._db.begin() as session:
+            await DeliveryRepository(session).mark(job.id, 0, SendState.SENT, message_id=message_id)
+            await JobRepository(session).set_status_message(job.id, message_id)
+
+    async def no_status_message(self, job_id: int) -> None:
+        """The person deleted the status message; the result comes as a new one."""
+        async with self._db.begin() as session:
+            await JobRepository(session).set_status_message(job_id, None)
+
+    async def delivered(self, job: Job, message_id: int, photo: PhotoSize | None, ping: NewNotice | None) -> None:
+        async with self._db.begin() as session:
+            await DeliveryRepository(session).mark(
+                job.id, 1, SendState.SENT,
+                message_id=message_id,
+                file_id=photo.file_id if photo else None,
+                file_unique_id=photo.file_unique_id if photo else None,
+            )  # fmt: skip
+            await JobRepository(session).finish(job, JobState.DELIVERED, "delivered", refund=False)
+            if ping is not None:
+                await NoticeRepository(session).add(ping)
+
+    async def undeliverable(self, job: Job, error: str | None) -> None:
+        """The work was done but the chat cannot be reached: the picture stays in the history."""
+        async with self._db.begin() as session:
+            await DeliveryRepository(session).mark(job.id, 1, SendState.FAILED, error=error)
+            await JobRepository(session).finish(job, JobState.FAILED, "undeliverable", refund=False, error_class="undeliverable")
+
+    async def blocked(self, user_id: int, chat_id: int) -> None:
+        """The person blocked the bot: their waiting jobs end, quietly."""
+        async with self._db.begin() as session:
+            await UserRepository(session).mark_blocked(user_id)
+            jobs = JobRepository(session)
+            for job in await jobs.active_of(user_id):
+                if job.chat_id != chat_id:
+                    continue
+                if job.state == JobState.QUEUED:
+                    await jobs.finish(job, JobState.CANCELLED, "blocked by the person", refund=True)
+                else:
+                    await jobs.request_cancel(job)
+
+    async def notice_sending(self, notice_id: int) -> None:
+        async with self._db.begin() as session:
+            await NoticeRepository(session).mark(notice_id, SendState.SENDING)
+
+    async def notice_done(self, notice: Notice, state: SendState, message_id: int | None, error: str | None = None) -> None:
+        async with self._db.begin() as session:
+            await NoticeRepository(session).mark(notice.id, state, message_id=message_id, error=error)
+
+    async def notice_again(self, notice: Notice, delay_s: float, error: str | None) -> None:
+        async with self._db.begin() as session:
+            await NoticeRepository(session).mark(notice.id, notice.state, retry_s=delay_s, error=error)
+
+    async def file_id(self, job: Job, pictures: list[Picture], index: int) -> str | None:
+        """What Telegram already has of a picture (index from 1) or of the sheet (index 0)."""
+        async with self._db.read() as session:
+            if index == 0 or len(pictures) == 1:
+                return await DeliveryRepository(session).file_id(job.id, 1)
+            return await PictureRepository(session).file_id(pictures[index - 1].id, self._bot_id, "photo")
+
+    async def remember_file(self, picture_id: int, form: str, photo: PhotoSize) -> None:
+        async with self._db.begin() as session:
+            await PictureRepository(session).remember_file(picture_id, self._bot_id, form, photo.file_id, photo.file_unique_id)

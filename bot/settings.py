@@ -1,0 +1,117 @@
+"""Every setting, read once from the environment or `.env`; nothing else reads the environment."""
+
+import os
+import socket
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong: one line that names it."""
+
+
+class TelegramSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TELEGRAM_", env_file=".env", extra="ignore", frozen=True)
+    token: SecretStr | None = None
+    api: str = "https://api.telegram.org"
+
+    @field_validator("token")
+    @classmethod
+    def _looks_like_a_token(cls, token: SecretStr | None) -> SecretStr | None:
+        bot_id, _, secret = (token.get_secret_value() if token else "0:none").partition(":")
+        if not bot_id.isdigit() or not secret:
+            raise ValueError("must look like 123456:ABC..., as @BotFather gave it")
+        return token
+
+
+class StorageSettings(BaseSettings):
+    """Where things are kept; the embedded defaults live in `data_dir`."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    data_dir: Path = Path("~/.local/share/kandinsky-bot")
+    database_url: str | None = None
+    broker_url: str | None = None
+    media_url: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.data_dir.expanduser().resolve()
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite+aiosqlite:///{self.folder / 'kandinsky.db'}"
+
+    @property
+    def broker(self) -> str:
+        return self.broker_url or "filesystem://"
+
+    @property
+    def bells(self) -> Path:
+        """Folder of the embedded broker."""
+        return self.folder / "bells"
+
+    @property
+    def media(self) -> str:
+        return self.media_url or str(self.folder / "pictures")
+
+
+class JobSettings(BaseSettings):
+    """Times and limits of a job's life; tests run them at a tenth."""
+
+    model_config = SettingsConfigDict(env_prefix="JOB_", env_file=".env", extra="ignore", frozen=True)
+    lease_s: float = Field(30.0, gt=0)
+    renew_s: float = Field(10.0, gt=0)
+    stall_s: float = Field(60.0, gt=0)
+    load_stall_s: float = Field(600.0, gt=0)
+    cancel_poll_s: float = Field(0.2, gt=0)
+    sweep_s: float = Field(2.0, gt=0)
+    rering_s: float = Field(10.0, gt=0)
+    deadline_s: float = Field(900.0, gt=0)
+    worker_alive_s: float = Field(15.0, gt=0)
+    leader_s: float = Field(4.0, gt=0)
+    max_active: int = Field(3, ge=1)
+    max_crashes: int = Field(3, ge=1)
+    per_day: int = Field(0, ge=0, description="pictures a person may draw in 24 hours; 0 is no limit")
+
+
+class DrawingSettings(BaseSettings):
+    """What a plain message draws with."""
+
+    model_config = SettingsConfigDict(env_prefix="DRAW_", env_file=".env", extra="ignore", frozen=True)
+    family: str = "kandinsky-nano"
+    pictures: int = Field(4, ge=1, le=4)
+
+
+class WorkerSettings(BaseSettings):
+    """What one worker loads; the command line writes these for its child."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKER_", env_file=".env", extra="ignore", frozen=True)
+    family: str = "kandinsky-nano"
+    lanes: str = "flash,base"
+    device: str = "cpu"
+    memory: str | None = None
+
+    @property
+    def lane_names(self) -> tuple[str, ...]:
+        return tuple(lane for lane in self.lanes.split(",") if lane)
+
+
+def process_name(pid: int | None = None) -> str:
+    """Name a process of this machine, the same for a worker and for whoever watches it."""
+    return f"{socket.gethostname()}:{pid or os.getpid()}"
+
+
+def read(kind: type[S]) -> S:
+    """Read one class of settings. Raises: SettingsError naming the first wrong one."""
+    try:
+        return kind()
+    except ValidationError as error:
+        first = error.errors()[0]
+        prefix = kind.model_config.get("env_prefix", "")
+        name = f"{prefix}{first['loc'][0] if first['loc'] else ''}".upper()
+        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None

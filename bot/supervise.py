@@ -1,0 +1,95 @@
+"""One machine: the bot and its workers as child processes, started again when they die."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.jobs import Jobs
+from bot.settings import JobSettings, StorageSettings, process_name, read
+from storage.database import Database
+
+log = logging.getLogger(__name__)
+
+_STOP_S = 25.0
+_GIVE_UP = 5  # quick deaths in a row
+
+
+@dataclass
+class Child:
+    """A command of ours that should always run."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    process: asyncio.subprocess.Process | None = None
+    deaths: int = field(default=0)
+
+    async def start(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot.cli", *self.arguments, env={**os.environ, **self.environment}
+        )
+
+
+class ChildGivesUp(Exception):
+    """A child cannot stay up; it said why."""
+
+
+class Supervisor:
+    """Start children, start them again when they die, stop them together."""
+
+    def __init__(self, children: list[Child]) -> None:
+        self._children = children
+
+    async def run(self) -> None:
+        """Run until cancelled. Raises: ChildGivesUp when one dies again and again, or says it cannot run at all."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for child in self._children:
+                    tasks.create_task(self._keep(child))
+        except* ChildGivesUp as group:
+            raise group.exceptions[0] from None
+        finally:
+            await self._stop()
+
+    async def _keep(self, child: Child) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            await child.start()
+            assert child.process is not None  # noqa: S101  just started
+            code = await child.process.wait()
+            child.deaths = child.deaths + 1 if loop.time() - started < 10 else 1
+            if code == 2 or child.deaths >= _GIVE_UP:
+                raise ChildGivesUp(f"{child.name} cannot run (exit code {code}); its last lines above say why.")
+            log.warning("%s ended with code %d; starting it again", child.name, code)
+            await release_jobs_of(child.process.pid)
+            await asyncio.sleep(0.1 * 2 ** min(child.deaths - 1, 5))
+
+    async def _stop(self) -> None:
+        """Ask every child to finish what it is doing, then insist."""
+        running = [child.process for child in self._children if child.process and child.process.returncode is None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def release_jobs_of(pid: int) -> None:
+    """Give back at once what a dead worker of this machine was drawing: no need to wait for its lease."""
+    database = Database(read(StorageSettings).database)
+
+    async def nobody(queue: str, times: int) -> None:
+        """The worker that starts next looks for work by itself."""
+
+    try:
+        await Jobs(database, read(JobSettings), nobody).release(process_name(pid), "worker process lost", crashed=True)
+    finally:
+        await database.close()

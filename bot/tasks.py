@@ -1,0 +1,72 @@
+"""The Celery app as workers import it: one task, and what parent and child do around it."""
+
+import asyncio
+import logging
+from typing import Any
+
+from celery.signals import setup_logging, task_failure, worker_process_init, worker_shutdown, worker_shutting_down
+
+from bot.broker import Bell, make_celery
+from bot.jobs import Jobs
+from bot.logs import set_up_logs
+from bot.settings import JobSettings, StorageSettings, WorkerSettings, process_name, read
+from bot.worker import RenderChild
+from storage.database import Database
+from storage.domain import WorkerState
+from storage.repositories.workers import WorkerRepository
+
+log = logging.getLogger(__name__)
+
+storage = read(StorageSettings)
+app = make_celery(storage)
+_child: list[RenderChild] = []  # one per process, made after it was spawned
+
+
+@app.task(name="render")  # type: ignore[untyped-decorator]
+def render() -> None:
+    _child[0].render()
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _logs(**_: Any) -> None:
+    set_up_logs("worker")
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def _start_child(**_: Any) -> None:
+    child = RenderChild(storage, read(JobSettings), read(WorkerSettings), Bell(app))
+    child.start()
+    _child.append(child)
+
+
+@task_failure.connect  # type: ignore[untyped-decorator]
+def _child_lost(exception: BaseException | None = None, **_: Any) -> None:
+    """In the parent: its child died with a job in hand; give the job back at once."""
+    log.warning("render child failed: %s", type(exception).__name__)
+    asyncio.run(_in_parent(release=True))
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _draining(**_: Any) -> None:
+    asyncio.run(_in_parent(state=WorkerState.DRAINING))
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _gone(**_: Any) -> None:
+    asyncio.run(_in_parent(release=True, gone=True))
+
+
+async def _in_parent(*, release: bool = False, gone: bool = False, state: WorkerState | None = None) -> None:
+    database, me = Database(storage.database), process_name()
+    bell = Bell(app)
+    try:
+        if release:
+            await Jobs(database, read(JobSettings), bell.ring).release(me, "render child lost", crashed=not gone)
+        async with database.begin() as session:
+            if state:
+                await WorkerRepository(session).set_state(me, state)
+            if gone:
+                await WorkerRepository(session).gone(me)
+    finally:
+        bell.close()
+        await database.close()

@@ -1,0 +1,252 @@
+"""The render child: loads an engine, claims jobs from SQL, draws, stores. Holds no Telegram token.
+
+Three threads: Celery's main thread waits; the loop thread does SQL and heartbeats; the engine thread loads and draws
+(one thread for both, since torch keeps its thread count per thread).
+"""
+
+import asyncio
+import io
+import logging
+import os
+import statistics
+import threading
+import time
+from collections.abc import Collection, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bot import jobs
+from bot.broker import Bell
+from bot.settings import JobSettings, StorageSettings, WorkerSettings, process_name
+from engine.requests import RequestError, from_json, image_seed
+from storage.database import Database
+from storage.domain import Job, NewPicture, Timing, WorkerState
+from storage.errors import LostLease
+from storage.media import MediaStore
+from storage.repositories.jobs import JobRepository
+from storage.repositories.pictures import PictureRepository
+from storage.repositories.workers import TimingRepository, WorkerRepository
+
+if TYPE_CHECKING:
+    from engine.engine import Engine
+    from engine.outcomes import Outcome, Progress
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_BEAT_S = 1.0
+_EXIT_FRESH = 70  # the child asks for a fresh process
+_EXIT_STALLED = 75
+
+
+@dataclass
+class Drawing:
+    """What the engine thread and the heartbeat tell each other about one job."""
+
+    job: Job
+    stage: str | None = None
+    step: int = 0
+    steps: int = 0
+    moved_at: float = 0.0
+    stop: bool = False
+    lost: bool = False
+
+    def on_step(self, progress: "Progress") -> Collection[int]:
+        self.stage, self.step, self.steps = progress.stage, progress.step, progress.total
+        self.moved_at = time.monotonic()
+        return {0} if self.stop else ()
+
+
+class RenderChild:
+    def __init__(self, storage: StorageSettings, settings: JobSettings, worker: WorkerSettings, bell: Bell) -> None:
+        self._settings, self._worker = settings, worker
+        self._id = process_name(os.getppid())  # the parent's: it answers for its child's job
+        self._db, self._media = Database(storage.database), MediaStore(storage.media)
+        self._bell = bell
+        self._loop = asyncio.new_event_loop()
+        self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._engine: Engine | None = None
+        self._state = WorkerState.LOADING
+        self._loading_since = time.monotonic()
+
+    def start(self) -> None:
+        """Begin loading and return at once: Celery gives a child only seconds to come up."""
+        threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
+        self._engine_thread.submit(self._load)
+        asyncio.run_coroutine_threadsafe(self._live(), self._loop)
+
+    def render(self) -> None:
+        """Draw the next job, if there is one. Called by the Celery task, in the main thread."""
+        self._call(self._render_next())
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _load(self) -> None:
+        from engine.engine import load  # torch comes in here, in the child alone
+
+        try:
+            self._engine = load(self._worker.family, self._worker.lane_names, self._worker.device, self._worker.memory)
+        except Exception as error:
+            log.critical("cannot load %s: %s", self._worker.family, error)
+            os._exit(_EXIT_FRESH)
+        self._state = WorkerState.IDLE
+        log.info("%s ready in %.1f s", self._worker.family, time.monotonic() - self._loading_since)
+
+    async def _live(self) -> None:
+        """Keep the worker row: what is loaded, what it does, when it was last seen."""
+        while True:
+            try:
+                async with self._db.begin() as session:
+                    workers = WorkerRepository(session)
+                    if await workers.state(self._id) == WorkerState.DRAINING:
+                        self._state = WorkerState.DRAINING
+                    await workers.seen(self._id, self._worker.family, self._worker.lane_names, self._worker.device, self._state)
+            except Exception as error:
+                log.warning("worker row not written: %s", type(error).__name__)
+            if self._engine is None and time.monotonic() - self._loading_since > self._settings.load_stall_s:
+                log.critical("loading %s stalled", self._worker.family)
+                os._exit(_EXIT_STALLED)
+            await asyncio.sleep(_BEAT_S)
+
+    async def _render_next(self) -> None:
+        await self._loop.run_in_executor(self._engine_thread, lambda: None)  # waits for the loader
+        if self._state == WorkerState.DRAINING:
+            return
+        worker = self._worker
+        job = await jobs.claim(self._db, self._settings, self._id, worker.family, worker.lane_names)
+        if job is None:
+            return
+        self._state = WorkerState.DRAWING
+        drawing = Drawing(job, moved_at=time.monotonic())
+        beat = asyncio.create_task(self._beat(drawing))
+        try:
+            await self._draw_and_store(drawing)
+        finally:
+            beat.cancel()
+            if self._state == WorkerState.DRAWING:
+                self._state = WorkerState.IDLE
+        await self._ring_if_waiting()
+
+    async def _draw_and_store(self, drawing: Drawing) -> None:
+        job = drawing.job
+        started = time.monotonic()
+        try:
+            request = from_json(job.params)
+            outcome, files = await self._loop.run_in_executor(self._engine_thread, self._draw, drawing)
+            if not files:
+                await self._stop(drawing, outcome)
+                return
+            media = [await asyncio.to_thread(self._media.put, data, ".png") for data, _ in files]
+            pictures = [
+                NewPicture(index, media_id, image_seed(request, index), *size)
+                for index, (media_id, (_, size)) in enumerate(zip(media, files, strict=True))
+            ]
+            await self._store(job, pictures)
+            log.info("job %s drawn in %.2f s", job.public_id, time.monotonic() - started)
+        except LostLease:
+            log.warning("job %s: somebody else has it; result dropped", job.public_id)
+        except RequestError as error:
+            await jobs.stop_failed(self._db, job, "refused")
+            log.warning("job %s refused: %s", job.public_id, error.code)
+        except Exception as error:
+            await self._after_error(job, error)
+
+    def _draw(self, drawing: Drawing) -> tuple["Outcome", list[tuple[bytes, tuple[int, int]]]]:
+        """Run the engine in its thread and encode what it drew."""
+        from engine.outcomes import Drawn
+
+        assert self._engine is not None  # noqa: S101  the loader ran before in this very thread
+        (outcome,) = self._engine.run([from_json(drawing.job.params)], on_step=drawing.on_step)
+        images: Sequence[Any] = outcome.images if isinstance(outcome, Drawn) else ()
+        return outcome, [(_png(image), image.size) for image in images]
+
+    async def _stop(self, drawing: Drawing, outcome: "Outcome") -> None:
+        """End a job that brought no picture."""
+        if drawing.lost:
+            return
+        if drawing.stop:
+            await jobs.stop_cancelled(self._db, drawing.job, drawing.step, drawing.steps)
+        else:
+            await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
+
+    async def _store(self, job: Job, pictures: list[NewPicture]) -> None:
+        revision = self._engine.revision if self._engine else ""
+        digest = pictures[0].media_id.partition(".")[0]
+        async with self._db.begin() as session:
+            await JobRepository(session).rendered(job, revision, digest)
+            await PictureRepository(session).add_results(job, pictures)
+            await self._measure(session, job)
+
+    async def _measure(self, session: Any, job: Job) -> None:
+        label = jobs.size_of(job)
+        recent = await JobRepository(session).recent_seconds(job.family, job.lane)
+        seconds = [taken for params, taken in recent if jobs.size_label(from_json(params)) == label]
+        if seconds:
+            ordered = sorted(seconds)
+            timing = Timing(statistics.median(ordered), ordered[int(0.9 * (len(ordered) - 1))])
+            await TimingRepository(session).put(job.family, job.lane, label, timing)
+
+    async def _after_error(self, job: Job, error: Exception) -> None:
+        """A failed drawing gets one fresh process, then an honest end. A context that failed once is not trusted."""
+        from engine.errors import OutOfMemory
+
+        log.error("job %s: %s: %s", job.public_id, type(error).__name__, error)
+        if isinstance(error, OutOfMemory):
+            await jobs.stop_failed(self._db, job, "oom")
+            return
+        if job.attempt > 1:
+            await jobs.stop_failed(self._db, job, "engine")
+        else:
+            async with self._db.begin() as session:
+                await JobRepository(session).requeue(job, f"error {type(error).__name__}"[:64], crashed=True)
+            await self._bell.ring(job.queue)
+        os._exit(_EXIT_FRESH)
+
+    async def _beat(self, drawing: Drawing) -> None:
+        """Carry cancelling in and progress out; renew the lease only while the engine moves."""
+        renewed = written = time.monotonic()
+        shown = None
+        while True:
+            await asyncio.sleep(self._settings.cancel_poll_s)
+            now = time.monotonic()
+            if now - drawing.moved_at > self._settings.stall_s:
+                await self._stalled(drawing)
+            try:
+                async with self._db.read() as session:
+                    drawing.stop = await JobRepository(session).wants_cancel(drawing.job)
+                progress = (drawing.stage, drawing.step, drawing.steps)
+                renew = now - renewed >= self._settings.renew_s
+                if renew or (progress != shown and now - written >= _BEAT_S):
+                    async with self._db.begin() as session:
+                        lease_s = self._settings.lease_s if renew else None
+                        await JobRepository(session).heartbeat(drawing.job, *progress, lease_s=lease_s)
+                    shown, written, renewed = progress, now, now if renew else renewed
+            except LostLease:
+                drawing.stop = drawing.lost = True
+                return
+            except Exception as error:
+                log.warning("heartbeat of %s: %s", drawing.job.public_id, type(error).__name__)
+
+    async def _stalled(self, drawing: Drawing) -> None:
+        log.critical("job %s stalled at %s %d", drawing.job.public_id, drawing.stage, drawing.step)
+        try:
+            async with self._db.begin() as session:
+                await JobRepository(session).requeue(drawing.job, f"stalled at {drawing.stage}", crashed=True)
+        finally:
+            os._exit(_EXIT_STALLED)
+
+    async def _ring_if_waiting(self) -> None:
+        async with self._db.read() as session:
+            waiting = await JobRepository(session).waiting()
+        for family, lane, _, _ in waiting:
+            if family == self._worker.family and lane in self._worker.lane_names:
+                await self._bell.ring(f"{family}.{lane}")
+                return
+
+
+def _png(image: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,79 @@
+"""From words to what the UNet reads: T5 states, projected, with Kandinsky's own treatment of padding."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+MAX_TOKENS = 128  # with the end-of-sequence token
+
+
+@dataclass(frozen=True)
+class Context:
+    """Projected token states (B, L, C) and which of them count (B, L), bool."""
+
+    states: Tensor
+    mask: Tensor
+
+    def padded(self, length: int) -> "Context":
+        """The same context with zero, masked positions up to `length`."""
+        missing = length - self.mask.shape[1]
+        return Context(F.pad(self.states, (0, 0, 0, missing)), F.pad(self.mask, (0, missing)))
+
+    def repeated(self, count: int) -> "Context":
+        """The same context for each of `count` pictures."""
+        return Context(self.states.expand(count, -1, -1), self.mask.expand(count, -1))
+
+
+class TextConditioning(nn.Module):
+    """The official text path: encode, project, zero the padding, cut.
+
+    projection: Linear and LayerNorm, trained with the UNet it feeds.  null_embedding: (C,), learned stand-in for "no prompt".
+    Source: ai-forever/Kandinsky-3 kandinsky3/condition_encoders.py and condition_processors.py.
+    """
+
+    null_embedding: Tensor
+
+    def __init__(self, tokenizer: Tokenizer, text_encoder: nn.Module, projection: nn.Module, null_embedding: Tensor) -> None:
+        super().__init__()
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MAX_TOKENS)
+        self.tokenizer = tokenizer
+        self.text_encoder = text_encoder
+        self.projection = projection
+        self.register_buffer("null_embedding", null_embedding.flatten())
+
+    def encode(self, prompt: str) -> Context:
+        """Encode one prompt: its tokens, then one zero pad, masked in attention but counted in the UNet's pooling mean.
+
+        The official code runs T5 over all 128 positions. Masked ones do not change the others and are zeroed after the
+        projection, so they are left out here. A prompt of 128 tokens gets no pad, as there.
+        """
+        ids = torch.tensor([self.tokenizer.encode(prompt).ids], device=self.null_embedding.device)  # (1, n)
+        mask = torch.ones_like(ids, dtype=torch.bool)  # (1, n)
+        hidden = self.text_encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (1, n, T5 width)
+        return Context(self.projection(hidden), mask).padded(min(ids.shape[1] + 1, MAX_TOKENS))  # (1, n + 1, C)
+
+    def nothing(self, length: int) -> Context:
+        """The unconditional branch: `null_embedding` as the only token. Not the encoding of an empty string."""
+        states = torch.zeros(1, length, self.null_embedding.shape[0]).to(self.null_embedding)
+        states[:, 0] = self.null_embedding
+        mask = torch.zeros(1, length, dtype=torch.bool, device=states.device)
+        mask[:, 0] = True
+        return Context(states, mask)
+
+    def pair(self, prompt: str, negative_prompt: str) -> tuple[Context, Context]:
+        """Conditional and unconditional context, of one length.
+
+        The official code cuts a negative prompt to the positive's tokens and gives it the positive's mask, so a shorter one
+        attends to padding. Here it keeps its own tokens and mask, and the shorter of the two contexts gets zero pads, which
+        is what prompts of unequal length in one batch get.
+        """
+        cond = self.encode(prompt)
+        if not negative_prompt:
+            return cond, self.nothing(cond.mask.shape[1])
+        uncond = self.encode(negative_prompt)
+        length = max(cond.mask.shape[1], uncond.mask.shape[1])
+        return cond.padded(length), uncond.padded(length)

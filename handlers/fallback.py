@@ -1,0 +1,56 @@
+"""Whatever no other handler took: one friendly answer that says what works. Included last."""
+
+from aiogram import F, Router
+from aiogram.types import CallbackQuery, Message
+
+from handlers.ports import Actor, Say, Toast
+from handlers.start import examples
+
+router = Router(name=__name__)
+
+_MB = 1_000_000
+_LARGEST_FILE = 20 * _MB  # bytes that Telegram lets a bot download
+
+
+@router.edited_message(F.chat.type == "private")
+async def edited(message: Message, actor: Actor, say: Say) -> None:
+    """A drawing is not changed behind its owner's back."""
+    await say(actor, "fallback.edited")
+
+
+@router.message(F.text.startswith("/"), F.chat.type == "private")
+async def unknown_command(message: Message, actor: Actor, say: Say, family: str) -> None:
+    await say(actor, "fallback.command", {"command": (message.text or "").split()[0][:40]}, examples(actor, family))
+
+
+@router.message(F.photo | F.document | F.sticker | F.animation | F.video | F.video_note, F.chat.type == "private")
+async def picture_or_file(message: Message, actor: Actor, say: Say, family: str) -> None:
+    size = message.document.file_size if message.document else None
+    if size and size > _LARGEST_FILE:
+        values = {"limit": _LARGEST_FILE // _MB, "value": round(size / _MB)}
+        await say(actor, "fallback.file-too-big", values, examples(actor, family))
+        return
+    await say(actor, _key(message), None, examples(actor, family))
+
+
+@router.message(F.voice | F.audio, F.chat.type == "private")
+async def voice(message: Message, actor: Actor, say: Say, family: str) -> None:
+    await say(actor, "fallback.voice", None, examples(actor, family))
+
+
+@router.message(F.chat.type == "private")
+async def anything_else(message: Message, actor: Actor, say: Say, family: str) -> None:
+    await say(actor, "fallback.other", None, examples(actor, family))
+
+
+@router.callback_query()
+async def unknown_button(query: CallbackQuery, actor: Actor) -> Toast:
+    return Toast("refused.not-found", alert=True)
+
+
+def _key(message: Message) -> str:
+    if message.photo:
+        return "fallback.photo"
+    if message.sticker:
+        return "fallback.sticker"
+    return "fallback.document" if message.document and not message.animation else "fallback.video"

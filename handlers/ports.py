@@ -1,0 +1,90 @@
+"""What handlers are handed: who acts, and the few things they may ask for. No handler knows who answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.requests import Request
+from storage.domain import Job, Submitted, User, Wish
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The person behind an update, and where it happened."""
+
+    user: User
+    chat_id: int
+    message_id: int | None
+    inbox_id: int
+    update_id: int
+    private: bool
+
+    def wish(self, action: str | None = None) -> Wish:
+        """What this update asks for: a message is one wish, a button one per finished job."""
+        where = f"{self.user.bot_id}:{self.chat_id}:{self.message_id}"
+        if action is None:
+            return Wish(self.user, self.chat_id, self.inbox_id, f"m:{where}", self.message_id)
+        button = f"cb:{where}:{action}"
+        return Wish(self.user, self.chat_id, self.inbox_id, button, self.message_id, button)
+
+
+@dataclass(frozen=True)
+class Toast:
+    """The answer to a press: a short text at the top of the chat, or a window to close."""
+
+    key: str
+    alert: bool = False
+
+
+class Submit(Protocol):
+    async def __call__(self, wish: Wish, request: Request, parent_picture_id: int | None = None) -> Submitted: ...
+
+
+class Say(Protocol):
+    """Owe the person a text: a key of `locales/`; `choices` are buttons whose words are drawn when tapped."""
+
+    async def __call__(
+        self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, choices: Sequence["Choice"] = ()
+    ) -> None: ...
+
+
+class Cancel(Protocol):
+    """Cancel a job of this person's; returns it as it was, and whether it could still be cancelled."""
+
+    async def __call__(self, user: User, public_id: str, inbox_id: int) -> tuple[Job, bool]: ...
+
+
+class ActiveJobs(Protocol):
+    async def __call__(self, user: User) -> list[Job]: ...
+
+
+class FindJob(Protocol):
+    """Find a job of this person's. Raises: Refused when it is not theirs or not there."""
+
+    async def __call__(self, user: User, public_id: str) -> Job: ...
+
+
+class FindChoice(Protocol):
+    """Find the words behind a choice button of a message that the bot sent to this person."""
+
+    async def __call__(self, actor: Actor, index: int) -> str | None: ...
+
+
+class Show(Protocol):
+    """Show picture `index` of a job (0: the whole sheet) in the message that was pressed."""
+
+    async def __call__(self, actor: Actor, job: Job, index: int) -> None: ...
+
+
+class SendFile(Protocol):
+    """Send picture `index` of a job (0: the whole sheet) as a file."""
+
+    async def __call__(self, actor: Actor, job: Job, index: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A button that speaks for the person: its label, and the prompt that a tap draws."""
+
+    label: str
+    prompt: str

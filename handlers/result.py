@@ -1,0 +1,94 @@
+"""The row under every result: open one of several, again, the same seed, as a file."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from aiogram import F, Router
+from aiogram.filters.callback_data import CallbackData
+from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
+
+from engine.requests import TextToImage, from_json, image_seed, new_seed
+from handlers.ports import Actor, FindJob, SendFile, Show, Submit, Toast
+from storage.domain import Job, Refused
+
+router = Router(name=__name__)
+
+
+class ResultButton(CallbackData, prefix="v1"):
+    """`index` is the picture that is open, from 1; 0 is the whole sheet."""
+
+    action: str
+    job: str
+    index: int = 0
+
+
+def keyboard(job: Job, count: int, index: int, label: Callable[[str], str]) -> InlineKeyboardMarkup:
+    """Draw the buttons of a result of `count` pictures of which `index` is open."""
+
+    def button(text: str, action: str, at: int) -> InlineKeyboardButton:
+        return InlineKeyboardButton(text=text, callback_data=ResultButton(action=action, job=job.public_id, index=at).pack())
+
+    rows = []
+    if count > 1:
+        rows.append([button(f"· {at} ·" if at == index else str(at), "open", at) for at in range(1, count + 1)])
+        if index:
+            rows[0].append(button(label("button.sheet"), "open", 0))
+    rows.append([button(label("button.again"), "again", index), button(label("button.same-seed"), "same", index)])
+    rows.append([button(label("button.file"), "file", index)])
+    return InlineKeyboardMarkup(inline_keyboard=rows)
+
+
+def retry_keyboard(job_public_id: str, label: Callable[[str], str]) -> InlineKeyboardMarkup:
+    """Draw the one button of a job that brought nothing: the same wish again, free of charge."""
+    data = ResultButton(action="same", job=job_public_id).pack()
+    return InlineKeyboardMarkup(inline_keyboard=[[InlineKeyboardButton(text=label("button.retry"), callback_data=data)]])
+
+
+@router.callback_query(ResultButton.filter(F.action == "open"))
+async def open_picture(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, show: Show) -> None:
+    job = await _opened(callback_data, actor, find_job)
+    await show(actor, job, callback_data.index)
+
+
+@router.callback_query(ResultButton.filter(F.action == "file"))
+async def as_file(
+    query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, send_file: SendFile
+) -> Toast:
+    job = await _opened(callback_data, actor, find_job)
+    await send_file(actor, job, callback_data.index)
+    return Toast("toast.file")
+
+
+@router.callback_query(ResultButton.filter(F.action == "again"))
+async def again(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit) -> Toast:
+    """The same words with a new seed."""
+    job = await find_job(actor.user, callback_data.job)
+    request = replace(_text_to_image(job), seed=new_seed())
+    done = await submit(actor.wish(f"again:{job.public_id}"), request)
+    return Toast("toast.drawing" if done.created else "toast.already")
+
+
+@router.callback_query(ResultButton.filter(F.action == "same"))
+async def same_seed(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit) -> Toast:
+    """The same words with the same seed: the open picture alone, or all of them."""
+    job = await _opened(callback_data, actor, find_job)
+    request = _text_to_image(job)
+    if callback_data.index:
+        seed = image_seed(request, callback_data.index - 1)
+        request = replace(request, seed=seed, num_images_per_prompt=1)
+    done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), request)
+    return Toast("toast.drawing" if done.created else "toast.already")
+
+
+async def _opened(data: ResultButton, actor: Actor, find_job: FindJob) -> Job:
+    job = await find_job(actor.user, data.job)
+    if not 0 <= data.index <= from_json(job.params).pictures:
+        raise Refused("refused.not-found")
+    return job
+
+
+def _text_to_image(job: Job) -> TextToImage:
+    request = from_json(job.params)
+    if not isinstance(request, TextToImage):
+        raise Refused("refused.not-found")
+    return request

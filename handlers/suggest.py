@@ -1,0 +1,45 @@
+"""Tap instead of typing: buttons under a text whose words are drawn."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiogram import Router
+from aiogram.filters.callback_data import CallbackData
+from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
+
+from engine import catalog
+from engine.requests import new_seed
+from handlers.ports import Actor, FindChoice, Submit, Toast
+from storage.domain import Refused
+
+router = Router(name=__name__)
+
+_SHORT = 16  # characters of a label that shares its row
+
+
+class ChoiceButton(CallbackData, prefix="say"):
+    index: int
+
+
+def keyboard(params: Mapping[str, Any]) -> InlineKeyboardMarkup | None:
+    """Draw the choices stored with a notice: short words three in a row, prompts one."""
+    labels = [str(choice["label"]) for choice in params.get("choices", ())]
+    if not labels:
+        return None
+    width = 3 if max(map(len, labels)) <= _SHORT else 1
+    buttons = [
+        InlineKeyboardButton(text=label, callback_data=ChoiceButton(index=index).pack()) for index, label in enumerate(labels)
+    ]
+    return InlineKeyboardMarkup(inline_keyboard=[buttons[i : i + width] for i in range(0, len(buttons), width)])
+
+
+@router.callback_query(ChoiceButton.filter())
+async def draw_choice(
+    query: CallbackQuery, callback_data: ChoiceButton, actor: Actor, find_choice: FindChoice, submit: Submit, family: str
+) -> Toast:
+    prompt = await find_choice(actor, callback_data.index)
+    if prompt is None:
+        raise Refused("refused.not-found")
+    wish = actor.wish(f"say{callback_data.index}")
+    done = await submit(wish, catalog.text_to_image(family, prompt, new_seed()))
+    return Toast("toast.drawing" if done.created else "toast.already")

@@ -1,0 +1,106 @@
+"""The HTTP front of the Bot API: `/bot<token>/<method>` and `/file/bot<token>/<path>`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.errors import NOT_FOUND, UNAUTHORIZED, ApiError, too_many_requests
+from sandbox.faults import Fault
+from sandbox.ledger import Ledger
+from sandbox.methods import canonical, perform
+from sandbox.params import read_params
+from sandbox.world import World
+
+
+class BotApi:
+    """Serves one bot: reads parameters, meets faults, performs, keeps the ledger."""
+
+    def __init__(self, world: World, ledger: Ledger) -> None:
+        self._world = world
+        self._ledger = ledger
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        """The two addresses of the Bot API."""
+        return [
+            web.route("*", "/bot{token:[^/]+}/{method}", self._call),
+            web.get("/file/bot{token:[^/]+}/{path:.+}", self._download),
+        ]
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        method = canonical(request.match_info["method"])
+        summary: dict[str, Any] = {}
+        try:
+            if request.match_info["token"] != self._world.token:
+                raise ApiError(*UNAUTHORIZED)
+            if method is None:
+                raise ApiError(*NOT_FOUND)
+            params = await read_params(request)
+            summary = params.summary()
+            fault = self._world.faults.take(method)
+            early = await self._before(request, fault)
+            if early is not None:
+                return early
+            result = await perform(self._world, method, params)
+        except ApiError as error:
+            self._ledger.refuse(method or request.match_info["method"], summary, error.description)
+            return web.json_response(error.body(), status=error.code)
+        return await self._after(request, method, summary, result, fault)
+
+    async def _before(self, request: web.Request, fault: Fault | None) -> web.StreamResponse | None:
+        """Faults that keep a call from being applied."""
+        if fault is None:
+            return None
+        if fault.kind == "too_many_requests":
+            raise too_many_requests(fault.value)
+        if fault.kind == "server_error":
+            if fault.html:
+                return web.Response(status=fault.value, text="<html><h1>Bad Gateway</h1></html>", content_type="text/html")
+            raise ApiError(fault.value, {500: "Internal Server Error"}.get(fault.value, "Bad Gateway"))
+        if fault.kind == "hang_before":
+            await self._hang()
+        if fault.kind in ("drop_before", "hang_before"):
+            return _cut(request)
+        return None
+
+    async def _after(
+        self, request: web.Request, method: str, summary: dict[str, Any], result: Any, fault: Fault | None
+    ) -> web.StreamResponse:
+        """Write the ledger, then answer, unless a fault says otherwise."""
+        lost = fault is not None and fault.kind in ("drop_after", "hang_after")
+        if method != "getUpdates":
+            message_id = result.get("message_id") if isinstance(result, dict) else None
+            self._ledger.accept(method, summary, message_id, answered=not lost)
+            self._world.changes.fire()
+        if lost:
+            if fault is not None and fault.kind == "hang_after":
+                await self._hang()
+            return _cut(request)
+        return web.json_response({"ok": True, "result": result})
+
+    async def _hang(self) -> None:
+        releases = self._world.faults.releases
+        while not self._world.closed and self._world.faults.releases == releases:
+            await self._world.changes.wait_until(None)
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        if request.match_info["token"] != self._world.token:
+            return web.json_response(ApiError(*UNAUTHORIZED).body(), status=401)
+        file = self._world.files.by_path(request.match_info["path"])
+        if file is None:
+            return web.json_response(ApiError(*NOT_FOUND).body(), status=404)
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        response.content_length = file.size
+        await response.prepare(request)
+        for chunk in file.chunks():
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+
+def _cut(request: web.Request) -> web.Response:
+    """Break the connection: the client never sees the answer returned here."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)

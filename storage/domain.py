@@ -1,0 +1,243 @@
+"""What the application keeps, as plain values: no SQL, no Telegram, no torch."""
+
+import secrets
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Refused(Exception):
+    """A wish that cannot be granted; `code` names the text in `locales/`, `values` what it shows."""
+
+    def __init__(self, code: str, **values: object) -> None:
+        super().__init__(code)
+        self.code, self.values = code, values
+
+
+class JobState(StrEnum):
+    """Life of a job; the last three have no way out (a database trigger holds them)."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RENDERED = "rendered"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({JobState.DELIVERED, JobState.FAILED, JobState.CANCELLED})
+ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+
+class SendState(StrEnum):
+    """Where an outgoing message stands; `unknown` means that Telegram's answer never came."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+
+
+class InboxState(StrEnum):
+    NEW = "new"
+    DONE = "done"
+    POISON = "poison"
+
+
+class WorkerState(StrEnum):
+    LOADING = "loading"
+    IDLE = "idle"
+    DRAWING = "drawing"
+    DRAINING = "draining"
+
+
+def new_public_id() -> str:
+    """Make the only kind of id that leaves the server: 96 random bits, 16 characters of A-Za-z0-9_-."""
+    return secrets.token_urlsafe(12)
+
+
+@dataclass(frozen=True)
+class User:
+    id: int
+    bot_id: int
+    telegram_id: int
+    language: str
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Where a request comes from: whose it is, and which update brought it.
+
+    `key` makes it one wish however often the update arrives. `button` is set for a press and names the button itself:
+    presses while its job runs are one wish, a later press is a new one.
+    """
+
+    user: User
+    chat_id: int
+    inbox_id: int
+    key: str
+    reply_to_message_id: int | None = None
+    button: str | None = None
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What `JobRepository.add` stores; ids and times come from the database."""
+
+    bot_id: int
+    user_id: int
+    chat_id: int
+    family: str
+    lane: str
+    kind: str
+    params: str
+    seed: int
+    dedupe_key: str
+    deadline_s: float
+    button: str | None = None
+    reply_to_message_id: int | None = None
+    parent_picture_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    id: int
+    public_id: str
+    bot_id: int
+    user_id: int
+    chat_id: int
+    family: str
+    lane: str
+    kind: str
+    params: str
+    seed: int
+    dedupe_key: str
+    state: JobState
+    attempt: int
+    crash_count: int
+    fence: int
+    worker_id: str | None
+    status_message_id: int | None
+    reply_to_message_id: int | None
+    parent_picture_id: int | None
+    stage: str | None
+    step: int
+    steps: int
+    engine_revision: str | None
+    error_class: str | None
+    cancel_requested: bool
+    created_at: float
+    started_at: float | None
+    rendered_at: float | None
+
+    @property
+    def queue(self) -> str:
+        """Name of the Celery queue whose bell announces this job."""
+        return f"{self.family}.{self.lane}"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The job of a wish; `created` is False when the wish was known already."""
+
+    job: Job
+    created: bool
+
+
+@dataclass(frozen=True)
+class NewPicture:
+    ordinal: int
+    media_id: str
+    seed: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    id: int
+    public_id: str
+    user_id: int
+    job_id: int | None
+    ordinal: int
+    media_id: str
+    seed: int
+    width: int
+    height: int
+    parent_id: int | None
+    operation: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message a job owes its chat: ordinal 0 is the status, 1 the result."""
+
+    job_id: int
+    ordinal: int
+    state: SendState
+    attempt: int
+    message_id: int | None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One message owed to a chat outside a job's result: a key of `locales/` and its values, never text.
+
+    `edit_message_id` replaces that message; `job_id` alone replaces the job's status message.
+    """
+
+    id: int
+    bot_id: int
+    user_id: int | None
+    chat_id: int
+    key: str
+    params: dict[str, Any]
+    state: SendState
+    attempt: int
+    job_id: int | None
+    picture_id: int | None
+    edit_message_id: int | None
+    reply_to_message_id: int | None
+
+
+@dataclass(frozen=True)
+class NewNotice:
+    bot_id: int
+    chat_id: int
+    key: str
+    dedupe_key: str
+    params: dict[str, Any] = field(default_factory=dict)
+    user_id: int | None = None
+    job_id: int | None = None
+    picture_id: int | None = None
+    edit_message_id: int | None = None
+    reply_to_message_id: int | None = None
+
+
+@dataclass(frozen=True)
+class InboxUpdate:
+    id: int
+    bot_id: int
+    update_id: int
+    chat_id: int
+    payload: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Measured seconds from claim to picture for one queue and size."""
+
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """What a waiting person may know: place 1 is next; workers counts those alive, loading of them not ready yet."""
+
+    place: int
+    workers: int
+    loading: int

@@ -1,0 +1,27 @@
+"""Errors of this room; one sentence each."""
+
+from storage.domain import Refused
+
+
+class StorageError(Exception):
+    """Anything that storage refuses."""
+
+
+class NotFound(StorageError, Refused):
+    """The row does not exist, or is not this person's; the two are never told apart."""
+
+    def __init__(self, what: str) -> None:
+        Refused.__init__(self, "refused.not-found")
+        self.what = what
+
+
+class LostLease(StorageError):
+    """A worker wrote with a fence that is no longer the job's: somebody else has it."""
+
+
+class OldSchema(StorageError):
+    """The database is not at the revision this code was written for."""
+
+
+class MediaMissing(StorageError):
+    """A picture's bytes are not in the media store."""

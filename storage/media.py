@@ -1,0 +1,50 @@
+"""Picture files by content: the same bytes have the same id, and a half-written file is never seen."""
+
+import hashlib
+import os
+import uuid
+
+import fsspec
+
+from storage.errors import MediaMissing
+
+
+class MediaStore:
+    """A folder, or an object store named by any URL that fsspec knows. Calls block: run them in a thread."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._local = "file" in self._fs.protocol or "local" in self._fs.protocol
+
+    def put(self, data: bytes, suffix: str) -> str:
+        """Store bytes durably and return their media id, `sha256 + suffix`."""
+        media_id = hashlib.sha256(data).hexdigest() + suffix
+        path = self._path(media_id)
+        if self._fs.exists(path):
+            return media_id
+        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        if self._local:
+            _write_durably(path, data)
+        else:
+            self._fs.pipe_file(path, data)  # object stores show an object only when it is whole
+        return media_id
+
+    def get(self, media_id: str) -> bytes:
+        """Return the bytes of a media id. Raises: MediaMissing."""
+        try:
+            data: bytes = self._fs.cat_file(self._path(media_id))
+        except FileNotFoundError as error:
+            raise MediaMissing(media_id) from error
+        return data
+
+    def _path(self, media_id: str) -> str:
+        return f"{self._root}/{media_id[:2]}/{media_id}"
+
+
+def _write_durably(path: str, data: bytes) -> None:
+    temporary = f"{path}.{uuid.uuid4().hex}.part"
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,263 @@
+"""Jobs and their transitions. Every write by a worker carries its fence; a lost fence raises `LostLease`."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.database import db_now
+from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, QueueView, new_public_id
+from storage.errors import LostLease, NotFound
+from storage.tables import AuditRow, DeliveryRow, JobRow, QuotaLedgerRow, UserRow, WorkerRow
+
+
+class JobRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, new: NewJob, amount: int) -> Job:
+        """Store a queued job with its quota reservation and the status message it owes."""
+        now = (await self._session.scalar(select(db_now()))) or 0.0
+        row = JobRow(
+            public_id=new_public_id(), bot_id=new.bot_id, user_id=new.user_id, chat_id=new.chat_id, family=new.family,
+            lane=new.lane, kind=new.kind, params=new.params, seed=new.seed, dedupe_key=new.dedupe_key, button=new.button,
+            reply_to_message_id=new.reply_to_message_id, parent_picture_id=new.parent_picture_id,
+            created_at=now, deadline_at=now + new.deadline_s, rung_at=now,
+        )  # fmt: skip
+        self._session.add(row)
+        await self._session.flush()
+        self._session.add(DeliveryRow(job_id=row.id, ordinal=0))
+        self._session.add(QuotaLedgerRow(job_id=row.id, user_id=row.user_id, entry="reserve", amount=amount, at=now))
+        self._session.add(AuditRow(job_id=row.id, to_state=JobState.QUEUED, fence=0, at=now, why="accepted"))
+        await self._session.flush()
+        return row.to_job()
+
+    async def get(self, job_id: int) -> Job:
+        row = await self._session.get(JobRow, job_id, populate_existing=True)
+        if row is None:
+            raise NotFound(f"job {job_id}")
+        return row.to_job()
+
+    async def owned(self, public_id: str, user_id: int) -> Job:
+        """Return this person's job; somebody else's is as absent as none."""
+        row = await self._session.scalar(select(JobRow).where(JobRow.public_id == public_id, JobRow.user_id == user_id))
+        if row is None:
+            raise NotFound(f"job {public_id}")
+        return row.to_job()
+
+    async def by_dedupe_key(self, dedupe_key: str) -> Job | None:
+        row = await self._session.scalar(select(JobRow).where(JobRow.dedupe_key == dedupe_key))
+        return row.to_job() if row else None
+
+    async def finished_of_button(self, button: str) -> int:
+        """How many jobs of this button have ended: the n of the next press's key."""
+        count = await self._session.scalar(
+            select(func.count()).select_from(JobRow).where(JobRow.button == button, JobRow.state.in_(TERMINAL))
+        )
+        return int(count or 0)
+
+    async def active_of(self, user_id: int) -> list[Job]:
+        """This person's waiting and drawing jobs, oldest first."""
+        rows = await self._session.scalars(
+            select(JobRow).where(JobRow.user_id == user_id, JobRow.state.in_(ACTIVE)).order_by(JobRow.id)
+        )
+        return [row.to_job() for row in rows]
+
+    async def claim(self, worker_id: str, family: str, lanes: Collection[str], lease_s: float) -> Job | None:
+        """Take the next job in fair order: the person with the fewest drawings and the longest wait, then their oldest job."""
+        row = await self._session.scalar(
+            select(JobRow)
+            .join(UserRow, UserRow.id == JobRow.user_id)
+            .where(
+                JobRow.state == JobState.QUEUED,
+                JobRow.family == family,
+                JobRow.lane.in_(lanes),
+                JobRow.cancel_requested.is_(False),
+            )
+            .order_by(UserRow.running, UserRow.last_served_at, JobRow.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if row is None:
+            return None
+        await self._move(
+            row.id,
+            JobState.QUEUED,
+            JobState.RUNNING,
+            why="claimed",
+            values={
+                "fence": JobRow.fence + 1,
+                "attempt": JobRow.attempt + 1,
+                "lease_until": db_now() + lease_s,
+                "worker_id": worker_id,
+                "started_at": db_now(),
+                "stage": None,
+                "step": 0,
+                "steps": 0,
+            },
+        )
+        return await self.get(row.id)
+
+    async def heartbeat(self, job: Job, stage: str | None, step: int, steps: int, lease_s: float | None) -> bool:
+        """Write progress, renew the lease if `lease_s` is given; return whether the person asked to cancel."""
+        values: dict[str, Any] = {"stage": stage, "step": step, "steps": steps}
+        if lease_s is not None:
+            values["lease_until"] = db_now() + lease_s
+        changed = await self._session.execute(
+            update(JobRow)
+            .where(JobRow.id == job.id, JobRow.state == JobState.RUNNING, JobRow.fence == job.fence)
+            .values(**values)
+            .returning(JobRow.cancel_requested)
+        )
+        found = changed.one_or_none()
+        if found is None:
+            raise LostLease(f"job {job.id}, fence {job.fence}")
+        return bool(found[0])
+
+    async def wants_cancel(self, job: Job) -> bool:
+        """Whether the person asked to cancel; a read, so it may be asked often."""
+        found = await self._session.scalar(select(JobRow.cancel_requested).where(JobRow.id == job.id, JobRow.fence == job.fence))
+        return found is None or found
+
+    async def rendered(self, job: Job, revision: str, artefact_sha256: str) -> None:
+        """End a drawing: the result is owed to the chat from here on."""
+        await self._move(
+            job.id,
+            JobState.RUNNING,
+            JobState.RENDERED,
+            why="drawn",
+            fence=job.fence,
+            values={
+                "lease_until": None,
+                "rendered_at": db_now(),
+                "engine_revision": revision,
+                "artefact_sha256": artefact_sha256,
+            },
+        )
+        self._session.add(DeliveryRow(job_id=job.id, ordinal=1))
+        await self._session.flush()
+
+    async def requeue(self, job: Job, why: str, crashed: bool) -> None:
+        """Give a running job back; only a crash counts against it."""
+        count = {"crash_count": JobRow.crash_count + 1} if crashed else {"attempt": JobRow.attempt - 1}
+        values = {"lease_until": None, "worker_id": None, "stage": None, "step": 0, "rung_at": 0.0, **count}
+        await self._move(job.id, JobState.RUNNING, JobState.QUEUED, why=why, fence=job.fence, values=values)
+
+    async def finish(self, job: Job, to: JobState, why: str, refund: bool, error_class: str | None = None) -> None:
+        """Move a job to a terminal state and settle its quota: returned, or kept."""
+        values = {"lease_until": None, "finished_at": db_now(), "error_class": error_class}
+        await self._move(job.id, job.state, to, why=why, fence=job.fence, values=values)
+        reserved = await self._session.scalar(
+            select(QuotaLedgerRow.amount).where(QuotaLedgerRow.job_id == job.id, QuotaLedgerRow.entry == "reserve")
+        )
+        now = (await self._session.scalar(select(db_now()))) or 0.0
+        entry = "refund" if refund else "commit"
+        self._session.add(QuotaLedgerRow(job_id=job.id, user_id=job.user_id, entry=entry, amount=reserved or 0, at=now))
+        await self._session.flush()
+
+    async def request_cancel(self, job: Job) -> None:
+        await self._session.execute(update(JobRow).where(JobRow.id == job.id).values(cancel_requested=True))
+
+    async def set_status_message(self, job_id: int, message_id: int | None) -> None:
+        await self._session.execute(update(JobRow).where(JobRow.id == job_id).values(status_message_id=message_id))
+
+    async def lost(self) -> list[Job]:
+        """Running jobs whose lease ended: their worker is gone or stuck."""
+        return await self._jobs(JobRow.state == JobState.RUNNING, JobRow.lease_until < db_now())
+
+    async def running_on(self, worker_id: str) -> list[Job]:
+        return await self._jobs(JobRow.state == JobState.RUNNING, JobRow.worker_id == worker_id)
+
+    async def overdue(self) -> list[Job]:
+        """Jobs past their deadline that nobody has drawn."""
+        return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now())
+
+    async def extend_deadlines(self, family: str, lane: str, seconds: float) -> None:
+        """Push deadlines of a queue whose workers are all away: waiting for a machine is nobody's fault."""
+        await self._session.execute(
+            update(JobRow)
+            .where(JobRow.state == JobState.QUEUED, JobRow.family == family, JobRow.lane == lane)
+            .values(deadline_at=JobRow.deadline_at + seconds)
+        )
+
+    async def waiting(self) -> list[tuple[str, str, int, float]]:
+        """(family, lane, queued jobs, seconds since the newest bell) of every queue with work."""
+        rows = await self._session.execute(
+            select(JobRow.family, JobRow.lane, func.count(), db_now() - func.max(JobRow.rung_at))
+            .where(JobRow.state == JobState.QUEUED)
+            .group_by(JobRow.family, JobRow.lane)
+        )
+        return [(family, lane, count, age) for family, lane, count, age in rows]
+
+    async def rung(self, family: str, lane: str) -> None:
+        await self._session.execute(
+            update(JobRow)
+            .where(JobRow.state == JobState.QUEUED, JobRow.family == family, JobRow.lane == lane)
+            .values(rung_at=db_now())
+        )
+
+    async def queue_view(self, job: Job, alive_s: float) -> QueueView:
+        """Place of a waiting job in fair order (turns go round the people), and who is there to draw it."""
+        turn = func.row_number().over(partition_by=JobRow.user_id, order_by=JobRow.id)
+        queued = (
+            select(JobRow.id, turn.label("turn"), UserRow.running, UserRow.last_served_at)
+            .join(UserRow, UserRow.id == JobRow.user_id)
+            .where(JobRow.state == JobState.QUEUED, JobRow.family == job.family, JobRow.lane == job.lane)
+            .subquery()
+        )
+        order = (queued.c.turn + queued.c.running, queued.c.last_served_at, queued.c.id)
+        ranked = select(queued.c.id, func.row_number().over(order_by=order).label("place")).subquery()
+        place = await self._session.scalar(select(ranked.c.place).where(ranked.c.id == job.id))
+        states = await self._session.scalars(
+            select(WorkerRow.state).where(
+                WorkerRow.family == job.family,
+                WorkerRow.lanes.contains(f",{job.lane},"),
+                WorkerRow.seen_at > db_now() - alive_s,
+            )
+        )
+        alive = list(states)
+        return QueueView(place=int(place or 1), workers=len(alive), loading=alive.count("loading"))
+
+    async def recent_seconds(self, family: str, lane: str, limit: int = 50) -> list[tuple[str, float]]:
+        """(params, seconds from claim to picture) of the newest drawn jobs of a queue."""
+        rows = await self._session.execute(
+            select(JobRow.params, JobRow.rendered_at - JobRow.started_at)
+            .where(JobRow.family == family, JobRow.lane == lane, JobRow.rendered_at.is_not(None))
+            .order_by(JobRow.id.desc())
+            .limit(limit)
+        )
+        return [(params, float(seconds)) for params, seconds in rows if seconds is not None]
+
+    async def unfinished_with_status(self, bot_id: int) -> list[Job]:
+        """Waiting and drawing jobs whose status message can be kept up to date."""
+        return await self._jobs(JobRow.bot_id == bot_id, JobRow.state.in_(ACTIVE), JobRow.status_message_id.is_not(None))
+
+    async def _jobs(self, *where: Any) -> list[Job]:
+        rows: Sequence[JobRow] = (await self._session.scalars(select(JobRow).where(*where).order_by(JobRow.id))).all()
+        return [row.to_job() for row in rows]
+
+    async def _move(
+        self, job_id: int, source: JobState, to: JobState, *, why: str, values: dict[str, Any], fence: int | None = None
+    ) -> None:
+        where = [JobRow.id == job_id, JobRow.state == source]
+        if fence is not None:
+            where.append(JobRow.fence == fence)
+        moved = await self._session.execute(
+            update(JobRow).where(*where).values(state=to, **values).returning(JobRow.fence, JobRow.user_id)
+        )
+        found = moved.one_or_none()
+        if found is None:
+            raise LostLease(f"job {job_id} is no longer {source} with fence {fence}")
+        if JobState.RUNNING in (source, to):
+            await self._serve(found[1], 1 if to == JobState.RUNNING else -1)
+        now = (await self._session.scalar(select(db_now()))) or 0.0
+        self._session.add(AuditRow(job_id=job_id, from_state=source, to_state=to, fence=found[0], at=now, why=why))
+        await self._session.flush()
+
+    async def _serve(self, user_id: int, running: int) -> None:
+        """Keep the fairness state beside the transition that changes it."""
+        values: dict[str, Any] = {"running": UserRow.running + running}
+        if running > 0:
+            values["last_served_at"] = db_now()
+        await self._session.execute(update(UserRow).where(UserRow.id == user_id).values(**values))

@@ -1,0 +1,171 @@
+"""Messages on their way out: what each job owes its chat, and notices. Only `bot/delivery` reads this."""
+
+import json
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.database import db_now
+from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.tables import DeliveryRow, JobRow, NoticeRow
+
+_SETTLED = (SendState.SENT, SendState.UNKNOWN, SendState.FAILED)
+
+
+class DeliveryRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def due(self, bot_id: int, ordinal: int, limit: int = 50) -> list[tuple[Delivery, Job]]:
+        """Return messages of this ordinal whose time has come; a result waits until its status is settled."""
+        query = (
+            select(DeliveryRow, JobRow)
+            .join(JobRow, JobRow.id == DeliveryRow.job_id)
+            .where(
+                JobRow.bot_id == bot_id,
+                DeliveryRow.ordinal == ordinal,
+                DeliveryRow.next_at <= db_now(),
+            )
+        )
+        if ordinal == 0:
+            query = query.where(DeliveryRow.state == SendState.PENDING)
+        else:
+            status = select(DeliveryRow.job_id).where(DeliveryRow.ordinal == 0, DeliveryRow.state.in_(_SETTLED))
+            query = query.where(
+                DeliveryRow.state.in_((SendState.PENDING, SendState.UNKNOWN)),
+                DeliveryRow.job_id.in_(status),
+                JobRow.state == JobState.RENDERED,
+            )
+        rows = await self._session.execute(query.order_by(DeliveryRow.job_id).limit(limit))
+        return [
+            (Delivery(row.job_id, row.ordinal, SendState(row.state), row.attempt, row.message_id), job.to_job())
+            for row, job in rows
+        ]
+
+    async def settled(self, job_id: int, ordinal: int) -> bool:
+        state = await self._session.scalar(
+            select(DeliveryRow.state).where(DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal)
+        )
+        return state in _SETTLED
+
+    async def mark(
+        self,
+        job_id: int,
+        ordinal: int,
+        state: SendState,
+        *,
+        message_id: int | None = None,
+        file_id: str | None = None,
+        file_unique_id: str | None = None,
+        retry_s: float | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Record what became of one try; `retry_s` sets when the next may begin and counts this one."""
+        values: dict[str, Any] = {"state": state, "error": error}
+        if message_id is not None:
+            values["message_id"] = message_id
+        if file_id is not None:
+            values |= {"file_id": file_id, "file_unique_id": file_unique_id}
+        if state == SendState.SENT:
+            values["sent_at"] = db_now()
+        if retry_s is not None:
+            values |= {"next_at": db_now() + retry_s, "attempt": DeliveryRow.attempt + 1}
+        await self._session.execute(
+            update(DeliveryRow).where(DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal).values(**values)
+        )
+
+    async def file_id(self, job_id: int, ordinal: int) -> str | None:
+        return await self._session.scalar(
+            select(DeliveryRow.file_id).where(DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal)
+        )
+
+    async def interrupted(self, bot_id: int) -> None:
+        """Turn what a dead deliverer was sending into `unknown`; called once, when a deliverer takes over."""
+        own = select(JobRow.id).where(JobRow.bot_id == bot_id)
+        await self._session.execute(
+            update(DeliveryRow)
+            .where(DeliveryRow.state == SendState.SENDING, DeliveryRow.job_id.in_(own))
+            .values(state=SendState.UNKNOWN)
+        )
+        await self._session.execute(
+            update(NoticeRow)
+            .where(NoticeRow.state == SendState.SENDING, NoticeRow.bot_id == bot_id)
+            .values(state=SendState.UNKNOWN)
+        )
+
+
+class NoticeRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, new: NewNotice) -> bool:
+        """Store a notice unless one with its key was stored before; return whether it is new."""
+        known = await self._session.scalar(select(NoticeRow.id).where(NoticeRow.dedupe_key == new.dedupe_key))
+        if known is not None:
+            return False
+        now = (await self._session.scalar(select(db_now()))) or 0.0
+        row = NoticeRow(
+            bot_id=new.bot_id, user_id=new.user_id, chat_id=new.chat_id, key=new.key, dedupe_key=new.dedupe_key,
+            params=json.dumps(new.params, ensure_ascii=False), job_id=new.job_id, picture_id=new.picture_id,
+            edit_message_id=new.edit_message_id, reply_to_message_id=new.reply_to_message_id, created_at=now,
+        )  # fmt: skip
+        self._session.add(row)
+        await self._session.flush()
+        return True
+
+    async def due(self, bot_id: int, limit: int = 50) -> list[Notice]:
+        """Return notices whose time has come, oldest first; one that replaces a status waits until that is settled."""
+        unsettled = select(DeliveryRow.job_id).where(DeliveryRow.ordinal == 0, DeliveryRow.state.not_in(_SETTLED))
+        rows = await self._session.scalars(
+            select(NoticeRow)
+            .where(
+                NoticeRow.bot_id == bot_id,
+                NoticeRow.state.in_((SendState.PENDING, SendState.UNKNOWN)),
+                NoticeRow.next_at <= db_now(),
+                NoticeRow.job_id.is_(None) | NoticeRow.job_id.not_in(unsettled),
+            )
+            .order_by(NoticeRow.id)
+            .limit(limit)
+        )
+        return [
+            Notice(
+                row.id, row.bot_id, row.user_id, row.chat_id, row.key, json.loads(row.params), SendState(row.state),
+                row.attempt, row.job_id, row.picture_id, row.edit_message_id, row.reply_to_message_id,
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    async def mark(
+        self,
+        notice_id: int,
+        state: SendState,
+        *,
+        message_id: int | None = None,
+        retry_s: float | None = None,
+        error: str | None = None,
+    ) -> None:
+        values: dict[str, Any] = {"state": state, "error": error}
+        if message_id is not None:
+            values["message_id"] = message_id
+        if state == SendState.SENT:
+            values["sent_at"] = db_now()
+        if retry_s is not None:
+            values |= {"next_at": db_now() + retry_s, "attempt": NoticeRow.attempt + 1}
+        await self._session.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(**values))
+
+    async def sent_count(self, prefix: str) -> int:
+        """How many notices whose key begins so have been settled: the n of the next press's key."""
+        rows = await self._session.scalars(
+            select(NoticeRow.id).where(NoticeRow.dedupe_key.startswith(prefix, autoescape=True), NoticeRow.state.in_(_SETTLED))
+        )
+        return len(rows.all())
+
+    async def params_of_message(self, user_id: int, chat_id: int, message_id: int | None) -> dict[str, Any] | None:
+        """Return the values of the notice that became this message, if it was sent to this person."""
+        params = await self._session.scalar(
+            select(NoticeRow.params).where(
+                NoticeRow.user_id == user_id, NoticeRow.chat_id == chat_id, NoticeRow.message_id == message_id
+            )
+        )
+        return json.loads(params) if params else None

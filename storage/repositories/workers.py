@@ -1,0 +1,77 @@
+"""Who is at work: workers, measured times, and leases for what only one process may do."""
+
+from collections.abc import Collection
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.database import db_now
+from storage.domain import Timing, WorkerState
+from storage.tables import LeaseRow, TimingRow, WorkerRow
+
+
+class WorkerRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def seen(self, worker_id: str, family: str, lanes: Collection[str], device: str, state: WorkerState) -> None:
+        """Write that a worker lives, what it has loaded and what it does."""
+        now = (await self._session.scalar(select(db_now()))) or 0.0
+        await self._session.merge(
+            WorkerRow(id=worker_id, family=family, lanes=f",{','.join(lanes)},", device=device, state=state, seen_at=now)
+        )
+
+    async def state(self, worker_id: str) -> WorkerState | None:
+        found = await self._session.scalar(select(WorkerRow.state).where(WorkerRow.id == worker_id))
+        return WorkerState(found) if found else None
+
+    async def set_state(self, worker_id: str, state: WorkerState) -> None:
+        await self._session.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(state=state))
+
+    async def gone(self, worker_id: str) -> None:
+        await self._session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
+
+    async def alive(self, family: str, lane: str, alive_s: float) -> int:
+        rows = await self._session.scalars(
+            select(WorkerRow.id).where(
+                WorkerRow.family == family,
+                WorkerRow.lanes.contains(f",{lane},"),
+                WorkerRow.seen_at > db_now() - alive_s,
+            )
+        )
+        return len(rows.all())
+
+    async def forget_older(self, seconds: float) -> None:
+        await self._session.execute(delete(WorkerRow).where(WorkerRow.seen_at < db_now() - seconds))
+
+
+class TimingRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def put(self, family: str, lane: str, size: str, timing: Timing) -> None:
+        await self._session.merge(TimingRow(family=family, lane=lane, size=size, p50=timing.p50, p90=timing.p90))
+
+    async def get(self, family: str, lane: str, size: str) -> Timing | None:
+        row = await self._session.get(TimingRow, (family, lane, size))
+        return Timing(row.p50, row.p90) if row else None
+
+
+class LeaseRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def take(self, name: str, owner: str, seconds: float) -> bool:
+        """Take or renew a lease; False while somebody else holds it."""
+        now = (await self._session.scalar(select(db_now()))) or 0.0
+        row = await self._session.get(LeaseRow, name, with_for_update=True)
+        if row is None:
+            self._session.add(LeaseRow(name=name, owner=owner, until=now + seconds))
+            return True
+        if row.owner != owner and row.until > now:
+            return False
+        row.owner, row.until = owner, now + seconds
+        return True
+
+    async def drop(self, name: str, owner: str) -> None:
+        await self._session.execute(delete(LeaseRow).where(LeaseRow.name == name, LeaseRow.owner == owner))

@@ -1,0 +1,67 @@
+import torch
+
+from engine.conditioning import MAX_TOKENS
+from engine.weights import Networks
+
+PROMPT = "a big red circle"
+TOKENS = 5  # with the end of the sequence
+
+
+def test_the_context_is_the_official_one(networks: Networks):
+    conditioning = networks.conditioning
+    ids = torch.zeros(1, MAX_TOKENS, dtype=torch.long)
+    ids[0, :TOKENS] = torch.tensor(conditioning.tokenizer.encode(PROMPT).ids)
+    mask = (torch.arange(MAX_TOKENS) < TOKENS)[None]
+    projected = conditioning.projection(conditioning.text_encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state)
+    projected[~mask] = 0
+
+    context = conditioning.encode(PROMPT)
+
+    assert (context.states - projected[:, : TOKENS + 1]).abs().max() <= 1e-5
+    assert torch.equal(context.mask, mask[:, : TOKENS + 1])
+
+
+def test_one_zero_masked_pad_is_kept(networks: Networks):
+    context = networks.conditioning.encode(PROMPT)
+
+    assert context.mask.tolist() == [[True] * TOKENS + [False]]
+    assert not context.states[:, -1].any()
+    assert networks.conditioning.projection[1].bias.any()  # zeroed after the projection: before it, the bias would be left
+
+
+def test_a_full_prompt_is_cut_with_its_end_and_gets_no_pad(networks: Networks):
+    context = networks.conditioning.encode("red " * 500)
+
+    assert context.mask.shape == (1, MAX_TOKENS)
+    assert context.mask.all()
+    assert networks.conditioning.tokenizer.encode("red " * 500).tokens[-1] == "</s>"
+
+
+def test_without_a_negative_prompt_the_null_embedding_is_the_only_token(networks: Networks):
+    cond, uncond = networks.conditioning.pair(PROMPT, "")
+
+    assert uncond.states.shape == cond.states.shape
+    assert torch.equal(uncond.states[0, 0], networks.conditioning.null_embedding)
+    assert not uncond.states[:, 1:].any()
+    assert uncond.mask.tolist() == [[True] + [False] * TOKENS]
+
+
+def test_a_negative_prompt_keeps_its_own_tokens_and_mask(networks: Networks):
+    for negative_prompt in ("star", "a green star on the blue background"):
+        cond, uncond = networks.conditioning.pair(PROMPT, negative_prompt)
+        alone = networks.conditioning.encode(negative_prompt)
+
+        assert cond.mask.shape == uncond.mask.shape
+        assert uncond.mask.sum() == alone.mask.sum()
+        assert torch.equal(uncond.states[uncond.mask], alone.states[alone.mask])
+        assert not uncond.states[~uncond.mask].any()
+        assert cond.mask.sum() == TOKENS
+
+
+def test_padding_adds_only_zeros_and_no_tokens(networks: Networks):
+    context = networks.conditioning.encode(PROMPT)
+    longer = context.padded(TOKENS + 4)
+
+    assert torch.equal(longer.states[:, : TOKENS + 1], context.states)
+    assert not longer.states[:, TOKENS + 1 :].any()
+    assert longer.mask.sum() == context.mask.sum()

@@ -1,0 +1,90 @@
+"""The autoencoder: a small MoVQ whose encoder is taught the nano latent and whose decoder paints from a disturbed one.
+
+The latent is given (`training.scenes.paint_with_latent`), so encoder and decoder learn side by side and the UNet need not wait.
+"""
+
+from random import Random
+
+import numpy as np
+import torch
+from diffusers import VQModel
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.loop import Schedule
+from training.scenes import paint_with_latent, sample_scene
+
+WIDTHS = (32, 32, 64, 64)
+NOISE = 0.07  # largest standard deviation of the noise on the decoder's input
+EDGE_WEIGHT = 3.0  # extra weight of pixels near an edge
+
+
+def build_movq() -> VQModel:
+    """MoVQ with random weights: (B, 3, 128, 128) in [-1, 1] <-> (B, 4, 16, 16); never quantises. 1.0 M parameters."""
+    movq = VQModel(
+        down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
+        up_block_types=("UpDecoderBlock2D",) * len(WIDTHS),
+        block_out_channels=WIDTHS,
+        layers_per_block=1,
+        latent_channels=4,
+        num_vq_embeddings=16,
+        norm_num_groups=8,
+        vq_embed_dim=4,
+        norm_type="spatial",
+    )
+    movq.quantize.requires_grad_(False)
+    return movq.to(memory_format=torch.channels_last)
+
+
+def sample_pictures(count: int, rng: Random) -> tuple[Tensor, Tensor]:
+    """Fresh scenes: pictures (B, 3, 128, 128) in [-1, 1] and their latents (B, 4, 16, 16)."""
+    painted = [paint_with_latent(sample_scene(rng)) for _ in range(count)]
+    pictures = torch.from_numpy(np.stack([picture for picture, _ in painted])).permute(0, 3, 1, 2) * 2 - 1
+    return pictures, torch.from_numpy(np.stack([latent for _, latent in painted]))
+
+
+def decode(movq: VQModel, latents: Tensor) -> Tensor:
+    """Pictures (B, 3, 128, 128), about [-1, 1], from latents as they are."""
+    pictures: Tensor = movq.decode(latents.contiguous(memory_format=torch.channels_last), force_not_quantize=True).sample
+    return pictures
+
+
+def encode(movq: VQModel, pictures: Tensor) -> Tensor:
+    """Latents (B, 4, 16, 16) of pictures."""
+    latents: Tensor = movq.encode(pictures.contiguous(memory_format=torch.channels_last)).latents
+    return latents
+
+
+def picture_loss(painted: Tensor, truth: Tensor) -> Tensor:
+    """L1, L2 and L1 of the gradients, with more weight near edges; pictures are (B, 3, H, W)."""
+    weight = 1 + EDGE_WEIGHT * near_edge(truth)
+    weight = weight / weight.mean()
+    error = painted - truth
+    down, across = error.diff(dim=2), error.diff(dim=3)
+    slope = (weight[:, :, 1:] * down.abs()).mean() + (weight[..., 1:] * across.abs()).mean()
+    return (weight * error.abs()).mean() + (weight * error.square()).mean() + 0.5 * slope
+
+
+def near_edge(pictures: Tensor) -> Tensor:
+    """1 within three pixels of an outline, else 0: (B, 1, H, W)."""
+    contrast = (pictures - F.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)).abs().amax(1, keepdim=True)
+    return (F.max_pool2d(contrast, 5, stride=1, padding=2) > 0.06).to(pictures.dtype)
+
+
+class AutoencoderRecipe:
+    """Encoder: regress the latent. Decoder: paint the picture from the latent plus noise."""
+
+    name = "autoencoder"
+
+    def __init__(self, schedule: Schedule | None = None) -> None:
+        self.schedule = schedule or Schedule(steps=1600, learning_rate=1.5e-3, batch=8, warmup=40, decay=0.65)
+        torch.manual_seed(0)
+        self.trained = build_movq()
+
+    def loss(self, batch: int, rng: Random) -> Tensor:
+        pictures, latents = sample_pictures(batch, rng)
+        half = (batch + 1) // 2  # the encoder's task is the easier one
+        encoded = F.mse_loss(encode(self.trained, pictures[:half]), latents[:half])
+        level = torch.rand(batch, 1, 1, 1) * NOISE
+        painted = decode(self.trained, latents + level * torch.randn_like(latents))
+        return picture_loss(painted, pictures) + encoded

@@ -1,0 +1,247 @@
+"""Captions of nano scenes in English and Russian, as people write them: full sentences, short forms, several word orders.
+
+What a caption leaves out is free in its picture. `engine.nano_world.parse` reads every caption back; a test compares the two.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from engine import nano_world
+from engine.nano_world import RUSSIAN_ADJECTIVES, RUSSIAN_NOUNS, RUSSIAN_PLACES, Thing, Understanding
+from training.scenes import Piece, Scene
+
+LANGUAGES = ("en", "ru")
+
+_EN_PREFIX = ("draw ", "paint ", "show me ", "make ", "please draw ", "a picture of ", "an image of ", "there is ", "draw me ")
+_RU_PREFIX_ACCUSATIVE = ("нарисуй ", "нарисуй мне ", "покажи ", "сделай ", "нарисуй, пожалуйста, ", "нарисуйте ", "изобрази ")
+_RU_PREFIX_INSTRUMENTAL = ("картинка с ", "картинку с ", "рисунок с ", "изображение с ")
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption and what it says: as `engine.nano_world.parse` should understand it."""
+
+    text: str
+    things: tuple[Thing, ...]
+    background: str | None
+
+
+@dataclass(frozen=True)
+class Saying:
+    """Which attributes a caption mentions; one flag per object."""
+
+    colours: tuple[bool, ...]
+    sizes: tuple[bool, ...]
+    places: tuple[bool, ...]
+    background: bool
+
+
+def choose_saying(scene: Scene, rng: Random, *, full: bool = False) -> Saying:
+    """Decide what to mention; `full` mentions everything but sometimes the size."""
+    count = len(scene.pieces)
+    sizes = tuple(rng.random() < (0.25 if piece.size == "medium" else 0.6) for piece in scene.pieces)
+    if full:
+        return Saying((True,) * count, sizes, (True,) * count, True)
+    if rng.random() < 0.2:  # short forms: "red circle"
+        return Saying((rng.random() < 0.9,) * count, (False,) * count, (False,) * count, rng.random() < 0.4)
+    colours = tuple(rng.random() < 0.95 for _ in scene.pieces)
+    if count == 1:
+        places: tuple[bool, ...] = (rng.random() < (0.5 if scene.pieces[0].place == "center" else 0.75),)
+    elif scene.pieces[0].place in ("left", "top"):
+        places = rng.choices(((True, True), (False, False), (True, False), (False, True)), weights=(60, 32, 4, 4))[0]
+    else:  # unsaid places mean: the first one stands left or on top
+        places = rng.choices(((True, True), (True, False), (False, True)), weights=(84, 8, 8))[0]
+    return Saying(colours, sizes, places, rng.random() < 0.85)
+
+
+def write_caption(scene: Scene, language: str, rng: Random, *, full: bool = False) -> Caption:
+    """Describe a scene in `language` ("en" or "ru")."""
+    saying = choose_saying(scene, rng, full=full)
+    text = (_english if language == "en" else _russian)(scene, saying, rng)
+    if rng.random() < 0.3:
+        text = text[0].upper() + text[1:]
+    if rng.random() < 0.1:
+        text += rng.choice((".", "!", "..."))
+    elif rng.random() < 0.02:
+        text += " please" if language == "en" else ", пожалуйста"
+    things = tuple(
+        Thing(p.shape, p.colour if c else None, p.size if s else None, p.place if where else None)
+        for p, c, s, where in zip(scene.pieces, saying.colours, saying.sizes, saying.places, strict=True)
+    )
+    return Caption(text, things, scene.background if saying.background else None)
+
+
+def matches(caption: Caption, understanding: Understanding) -> bool:
+    """Whether the parser read the caption as it was meant (a relation may imply places that were not said)."""
+    return (
+        not understanding.unknown and understanding.background == caption.background and understanding.things == caption.things
+    )
+
+
+def _pick(rng: Random, options: tuple[str, ...]) -> str:
+    """The first form most of the time, a synonym sometimes."""
+    return options[0] if rng.random() < 0.7 else rng.choice(options)
+
+
+def _english(scene: Scene, saying: Saying, rng: Random) -> str:
+    articles = rng.random() < 0.8
+
+    def phrase(index: int) -> str:
+        piece = scene.pieces[index]
+        words = []
+        if saying.sizes[index]:
+            words.append(_pick(rng, nano_world.ENGLISH_WORDS[piece.size]))
+        if saying.colours[index]:
+            words.append(_pick(rng, nano_world.ENGLISH_WORDS[piece.colour]))
+        words.append(_pick(rng, nano_world.ENGLISH_WORDS[piece.shape]))
+        return (_article(words[0]) if articles else "") + " ".join(words)
+
+    def backdrop() -> str:
+        colour = _pick(rng, nano_world.ENGLISH_WORDS[scene.background])
+        noun = _pick(rng, nano_world.ENGLISH_WORDS["background"])
+        article = _article(colour) if articles else ""
+        forms = (f" on {article}{colour} {noun}", f", {colour} {noun}", f" with {article}{colour} {noun}")
+        rare = (f" against {article}{colour} {noun}", f" on {colour}", f", {noun} {colour}", f", on {article}{colour} {noun}")
+        return rng.choices((*forms, *rare), weights=(55, 14, 6, 4, 6, 3, 6))[0]
+
+    prefix = rng.choice(_EN_PREFIX) if rng.random() < 0.12 else ""
+    return _compose(scene, saying, rng, phrase, _english_place, backdrop, _english_pair, prefix)
+
+
+def _article(word: str) -> str:
+    return "an " if word[0] in "aeiou" else "a "
+
+
+def _english_place(place: str, rng: Random) -> str:
+    word = _pick(rng, nano_world.ENGLISH_WORDS[place])
+    if place in ("left", "right"):
+        return rng.choices((f"on the {word}", f"on the {word} side", f"at the {word}", f"to the {word}", word), (70, 12, 6, 4, 6))[0]
+    preposition = rng.choice(("in", "in", "at")) if place == "center" else rng.choice(("at", "at", "on", "at", "in"))
+    return f"{preposition} the {word}"
+
+
+def _english_pair(first: str, second: str, scene: Scene, saying: Saying, rng: Random) -> str:
+    places = [piece.place for piece in scene.pieces]
+    if all(saying.places) and rng.random() < 0.25:
+        relation = {"left": "to the left of", "right": "to the right of", "top": "above", "bottom": rng.choice(("below", "under"))}
+        return f"{first} {relation[places[0]]} {second}"
+    if not any(saying.places):
+        return rng.choices((f"{first} and {second}", f"{first}, {second}", f"{first} with {second}", f"{first} next to {second}"), (60, 8, 8, 16))[0]
+    first, second = _placed((first, second), places, saying, rng, _english_place)
+    return f"{first}{rng.choices((' and ', ', ', ', and '), (75, 15, 10))[0]}{second}"
+
+
+def _placed(
+    phrases: tuple[str, str], places: list[str], saying: Saying, rng: Random, place_phrase: Callable[[str, Random], str]
+) -> tuple[str, str]:
+    """Put each object's place behind it, or before both ("on the left a circle and on the right a star")."""
+    before = all(saying.places) and rng.random() < 0.12
+    out = []
+    for phrase, place, said in zip(phrases, places, saying.places, strict=True):
+        where = place_phrase(place, rng) if said else ""
+        out.append(f"{where} {phrase}" if before else f"{phrase} {where}".rstrip())
+    return out[0], out[1]
+
+
+def _compose(
+    scene: Scene,
+    saying: Saying,
+    rng: Random,
+    phrase: Callable[[int], str],
+    place_phrase: Callable[[str, Random], str],
+    backdrop: Callable[[], str],
+    pair: Callable[[str, str, Scene, Saying, Random], str],
+    prefix: str,
+) -> str:
+    """Put objects, places and background in one of the usual orders."""
+    background = backdrop() if saying.background else ""
+    if len(scene.pieces) == 2:
+        body = prefix + pair(phrase(0), phrase(1), scene, saying, rng)
+        return _background_first(background, body) if background and rng.random() < 0.1 else body + background
+    body = prefix + phrase(0)
+    if not saying.places[0]:
+        return _background_first(background, body) if background and rng.random() < 0.12 else body + background
+    where = place_phrase(scene.pieces[0].place, rng)
+    if background and rng.random() < 0.1:
+        return _background_first(background, f"{body} {where}")
+    kind = rng.random()
+    if kind < 0.7:
+        return f"{body} {where}{background}"
+    if kind < 0.85 and background and not prefix:
+        return f"{body}{background}, {where}" if rng.random() < 0.5 else f"{body}{background} {where}"
+    if kind < 0.93 and not prefix:
+        return f"{where} {body}{background}"
+    return f"{body}, {where}{background}"
+
+
+def _background_first(background: str, body: str) -> str:
+    lead = background.strip(", ")
+    return f"{lead} {body}" if lead.startswith(("на ", "on ", "against ")) else f"{lead}, {body}"
+
+
+def _russian(scene: Scene, saying: Saying, rng: Random) -> str:
+    case, prefix = "nom", ""
+    if rng.random() < 0.14:
+        case = rng.choice(("acc", "acc", "ins"))
+        prefix = rng.choice(_RU_PREFIX_ACCUSATIVE if case == "acc" else _RU_PREFIX_INSTRUMENTAL)
+    relation = ""
+    if len(scene.pieces) == 2:
+        relation = _russian_relation(scene, saying, rng)
+    second_case = {"": case, "от": "gen"}.get(relation.split()[-1] if relation else "", "ins")
+
+    def phrase(index: int) -> str:
+        return _russian_phrase(scene.pieces[index], saying, index, case if index == 0 else second_case, rng)
+
+    def pair(first: str, second: str, scene: Scene, saying: Saying, rng: Random) -> str:
+        if relation:
+            return f"{first} {relation} {second}"
+        first, second = _placed((first, second), [p.place for p in scene.pieces], saying, rng, _russian_place)
+        return f"{first}{rng.choices((' и ', ', ', ', а '), (75, 17, 8 if all(saying.places) else 0))[0]}{second}"
+
+    def backdrop() -> str:
+        prep, nom, gen = (_pick_adjective(rng, scene.background).form("m", c) for c in ("prep", "nom", "gen"))
+        forms = (f" на {prep} фоне", f", {nom} фон", f" на {prep}", f", фон {nom}", f", на {prep} фоне", f" на фоне {gen} цвета")
+        return rng.choices(forms, weights=(62, 12, 8, 5, 7, 3))[0]
+
+    return _compose(scene, saying, rng, phrase, _russian_place, backdrop, pair, prefix)
+
+
+def _russian_relation(scene: Scene, saying: Saying, rng: Random) -> str:
+    """A word between two objects that governs the second one's case, or nothing."""
+    if all(saying.places) and rng.random() < 0.25:
+        return {"left": "слева от", "right": "справа от", "top": "над", "bottom": "под"}[scene.pieces[0].place]
+    if not any(saying.places) and rng.random() < 0.25:
+        return rng.choice(("рядом с", "с"))
+    return ""
+
+
+def _pick_adjective(rng: Random, meaning: str) -> nano_world.RussianAdjective:
+    options = RUSSIAN_ADJECTIVES[meaning]
+    return options[0] if rng.random() < 0.75 else rng.choice(options)
+
+
+def _russian_phrase(piece: Piece, saying: Saying, index: int, case: str, rng: Random) -> str:
+    nouns = RUSSIAN_NOUNS[piece.shape]
+    noun = nouns[0] if rng.random() < 0.75 else rng.choice(nouns)
+    words = [noun.form(case)]
+    if saying.colours[index]:
+        adjective = _pick_adjective(rng, piece.colour)
+        kind = rng.random()
+        if kind < 0.03:
+            words.extend((adjective.form("m", "gen"), "цвета"))
+        elif kind < 0.07:
+            words.append(adjective.form(noun.gender, case))
+        else:
+            words.insert(0, adjective.form(noun.gender, case))
+    if saying.sizes[index]:
+        if piece.size == "medium" and rng.random() < 0.3:
+            words.extend(("среднего", "размера"))
+        else:
+            words.insert(0, _pick_adjective(rng, piece.size).form(noun.gender, case))
+    text = " ".join(words)
+    return text if rng.random() < 0.6 else text.replace("ё", "е")
+
+
+def _russian_place(place: str, rng: Random) -> str:
+    return _pick(rng, RUSSIAN_PLACES[place])

@@ -146,13 +146,19 @@ class Application:
             return False
 
     async def _introduce(self) -> None:
-        """Tell Telegram the bot's commands, in each language; not worth stopping for."""
+        """Tell Telegram the bot's commands and description, in each language; not worth stopping for."""
         for language in LANGUAGES:
             commands = [BotCommand(command=name, description=self._texts.plain(language, f"command.{name}")) for name in COMMANDS]
-            code = None if language == "en" else language
-            tried = await attempt(self._bot.set_my_commands(commands, language_code=code))
-            if tried.fate != Fate.DONE:
-                log.warning("commands not set: %s", tried.error)
+            code = None if language == "en" else language  # English is what all other languages see
+            about = self._texts.plain(language, "about.long"), self._texts.plain(language, "about.short")
+            for call in (
+                self._bot.set_my_commands(commands, language_code=code),
+                self._bot.set_my_description(about[0], language_code=code),
+                self._bot.set_my_short_description(about[1], language_code=code),
+            ):
+                tried = await attempt(call)
+                if tried.fate != Fate.DONE:
+                    log.warning("introduction: %s", tried.error)
 
 
 async def serve() -> None:

@@ -211,7 +211,7 @@ class Deliverer:
         elif notice.key == "file":
             call = self._file(notice)
         else:
-            said = self.messages.notice(notice.key, notice.params, language)
+            said = self.messages.notice(notice, language)
             if notice.job_id is not None and target is None:
                 target = (await self._outbox.job(notice.job_id)).status_message_id
             if target is not None:
@@ -223,7 +223,7 @@ class Deliverer:
         tried = await attempt(call)
         if tried.fate == Fate.GONE and notice.job_id is not None:
             await self._outbox.notice_sending(notice.id)
-            said = self.messages.notice(notice.key, notice.params, language)
+            said = self.messages.notice(notice, language)
             target, tried = None, await attempt(self._say(notice.chat_id, said, notice.reply_to_message_id))
         await self._after_notice(notice, tried, safe=target is not None)
 

@@ -42,11 +42,14 @@ class Demo:
     _acted: int = 0  # the person's last step, as a moment of the sandbox
     _owed: bool = False  # whether its answer is still awaited
 
+    def __post_init__(self) -> None:
+        try:
+            self._photos = {path: Path(path).read_bytes() for kind, path in self.steps if kind == "photo"}
+        except OSError as error:
+            raise SettingsError(f"--photo: {error.filename}: {error.strerror}") from None
+
     async def run(self) -> int:
         """Run the demo; with steps, play them and end: 0, or 1 when an answer did not come in time."""
-        for kind, value in self.steps:
-            if kind == "photo" and not Path(value).is_file():
-                raise SettingsError(f"--photo: there is no file {value}")
         storage = StorageSettings(data_dir=self.data)
         storage.folder.mkdir(parents=True, exist_ok=True)
         await self._migrate(storage)
@@ -60,7 +63,8 @@ class Demo:
                 "MEDIA_URL": storage.media,
             }
             person = sandbox.person(_NAMES[self.language], self.language)
-            supervisor = asyncio.create_task(Supervisor(engine_children(environment)).run())
+            stop_s = 2.0 if self.steps else 10.0  # nothing is lost by insisting: SQL has everything
+            supervisor = asyncio.create_task(Supervisor(engine_children(environment), stop_s).run())
             try:
                 if self.steps:
                     return await self._with(supervisor, self._play(person))
@@ -113,7 +117,7 @@ class Demo:
         if kind == "say":
             await person.says(value)
         else:
-            await person.sends_photo(Path(value).read_bytes())
+            await person.sends_photo(self._photos[value])
 
     async def _answered(self, person: Person) -> None:
         if self._owed:

@@ -83,9 +83,9 @@ class Desk:
         async with self._db.read() as session:
             return await JobRepository(session).owned(public_id, user.id)
 
-    async def find_choice(self, actor: Actor, index: int) -> str | None:
+    async def find_choice(self, user: User, notice: str, index: int) -> str | None:
         async with self._db.read() as session:
-            params = await NoticeRepository(session).params_of_message(actor.user.id, actor.chat_id, actor.message_id)
+            params = await NoticeRepository(session).params(notice, user.id)
         choices = (params or {}).get("choices", [])
         return str(choices[index]["prompt"]) if 0 <= index < len(choices) else None
 

@@ -108,6 +108,8 @@ class Jobs:
             jobs = JobRepository(session)
             for job in await jobs.lost():
                 await self._give_back(session, job, "worker lost", crashed=True)
+            for job in await jobs.unwanted():
+                await self._give_back(session, job, "cancelled while it was given back", crashed=False)
             for job in await jobs.overdue():
                 await self._fail(session, job, "deadline")
             bells = await self._bells(session)

@@ -28,6 +28,7 @@ class Limiter:
         self._all = Bucket(25, 25, 25, clock())
         self._chats: dict[int, Bucket] = {}
         self._paused: dict[int, float] = {}
+        self._told = (0, float("-inf"))  # the chat that got the newest 429, and when
         self._bot_paused_until = 0.0
 
     def take(self, chat_id: int, reserve: float = 0.0) -> bool:
@@ -49,10 +50,9 @@ class Limiter:
         """Obey a 429: this chat rests a little longer than told; two chats told within a second rest the whole bot."""
         now = self._clock()
         until = now + retry_after_s * 1.1
-        recent = [chat for chat, end in self._paused.items() if end > now and chat != chat_id]
-        self._paused[chat_id] = until
-        if recent:
+        if chat_id != self._told[0] and now - self._told[1] <= 1:
             self._bot_paused_until = max(self._bot_paused_until, until)
+        self._paused[chat_id], self._told = until, (chat_id, now)
 
     def forget_idle(self) -> None:
         """Drop chats that have all their tokens again, so that memory does not grow with people."""

@@ -1,8 +1,6 @@
 """What each outgoing message says and shows: status lines, results, notices. Texts by key, buttons from the handlers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from aiogram.types import InlineKeyboardMarkup
 
@@ -10,7 +8,7 @@ from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json, image_seed
 from handlers import result, suggest, waiting
-from storage.domain import Job, JobState, Picture, QueueView, Timing
+from storage.domain import Job, JobState, Notice, Picture, QueueView, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
 _BAR = 10
@@ -65,9 +63,9 @@ class Messages:
             text += "\n" + self._texts(language, "result.sent-again")
         return Said(text, result.keyboard(job, len(pictures), index, self._label(language)))
 
-    def notice(self, key: str, params: Mapping[str, Any], language: str) -> Said:
+    def notice(self, notice: Notice, language: str) -> Said:
         """A notice's text, with the buttons that belong to it."""
-        label = self._label(language)
+        key, params, label = notice.key, notice.params, self._label(language)
         if key in ("job.failed", "job.cancelled"):
             values = dict(params)
             if key == "job.failed":
@@ -77,7 +75,7 @@ class Messages:
             else:
                 key = "job.cancelled" if params.get("refund", True) else "job.cancelled-kept"
             return Said(self._texts(language, key, values), result.retry_keyboard(str(params["job"]), label))
-        return Said(self._texts(language, key, params), suggest.keyboard(params))
+        return Said(self._texts(language, key, params), suggest.keyboard(notice.public_id, params))
 
     def _engine_name(self, request: Request, language: str) -> str:
         title = catalog.family(request.family).title

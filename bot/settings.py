@@ -16,15 +16,18 @@ class SettingsError(Exception):
 
 
 class TelegramSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="TELEGRAM_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TELEGRAM_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
     token: SecretStr | None = None
     api: str = "https://api.telegram.org"
 
     @field_validator("token")
     @classmethod
     def _looks_like_a_token(cls, token: SecretStr | None) -> SecretStr | None:
-        bot_id, _, secret = (token.get_secret_value() if token else "0:none").partition(":")
-        if not bot_id.isdigit() or not secret:
+        text = token.get_secret_value() if token is not None else "0:none"
+        bot_id, _, secret = text.partition(":")
+        if not bot_id.isdecimal() or not secret or len(text.split()) != 1:
             raise ValueError("must look like 123456:ABC..., as @BotFather gave it")
         return token
 

@@ -41,8 +41,8 @@ class ChildGivesUp(Exception):
 class Supervisor:
     """Start children, start them again when they die, stop them together."""
 
-    def __init__(self, children: list[Child]) -> None:
-        self._children = children
+    def __init__(self, children: list[Child], stop_s: float = _STOP_S) -> None:
+        self._children, self._stop_s = children, stop_s
 
     async def run(self) -> None:
         """Run until cancelled. Raises: ChildGivesUp when one dies again and again, or says it cannot run at all."""
@@ -76,7 +76,7 @@ class Supervisor:
             process.send_signal(signal.SIGTERM)
         for process in running:
             try:
-                await asyncio.wait_for(process.wait(), _STOP_S)
+                await asyncio.wait_for(process.wait(), self._stop_s)
             except TimeoutError:
                 process.kill()
                 await process.wait()

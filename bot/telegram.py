@@ -10,6 +10,7 @@ from aiogram.client.default import DefaultBotProperties
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.exceptions import (
+    ClientDecodeError,
     TelegramAPIError,
     TelegramBadRequest,
     TelegramForbiddenError,
@@ -60,6 +61,8 @@ async def attempt(call: Awaitable[T]) -> Tried[T]:
     except TelegramNetworkError as error:
         refused = isinstance(error.__cause__ or error.__context__, ClientConnectorError)
         return Tried(Fate.NOT_APPLIED if refused else Fate.AMBIGUOUS, error=redact(str(error)))
+    except ClientDecodeError as error:  # no JSON: somebody in between answered, and what lies behind is unknown
+        return Tried(Fate.AMBIGUOUS, error=redact(error.message))
     except TelegramAPIError as error:
         return Tried(Fate.REFUSED, error=redact(str(error)))
 

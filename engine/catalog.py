@@ -21,6 +21,7 @@ DEFAULT_FAMILY = "kandinsky-nano"
 PACKAGED_WEIGHTS = Path(__file__).parent / "data"
 FETCHED_WEIGHTS = Path.home() / ".local" / "share" / "kandinsky-bot" / "weights"
 _SUGGESTIONS = 6
+_WORDS_NAMED = 8  # unknown words quoted back; a whole page of them helps nobody
 
 
 @dataclass(frozen=True)
@@ -238,11 +239,16 @@ def _check_words(request: TextToImage) -> None:
         suggestions = list(nano_world.words(language)[:_SUGGESTIONS])
         sentence = f"The prompt names nothing to draw; nano needs a shape, such as {', '.join(suggestions)}."
         raise RequestError("no-object", sentence, {"suggestions": suggestions, "language": language})
-    if unknown:
+    if unknown and not foreign:
         words = ", ".join(unknown)
-        suggestions = _suggestions(unknown, language)
+        sentence = f"Nano knows these words but cannot fit them into one picture: {words}; leave them out or change them."
+        raise RequestError("words-do-not-fit", sentence, {"words": list(unknown), "language": language})
+    if foreign:
+        foreign = foreign[:_WORDS_NAMED]
+        words = ", ".join(foreign)
+        suggestions = _suggestions(foreign, language)
         sentence = f"Nano cannot draw this: {words}; it knows words such as {', '.join(suggestions)}."
-        raise RequestError("unknown-words", sentence, {"words": list(unknown), "suggestions": suggestions, "language": language})
+        raise RequestError("unknown-words", sentence, {"words": foreign, "suggestions": suggestions, "language": language})
     if len(understood.shapes) > nano_world.MAX_OBJECTS:
         limit, value = nano_world.MAX_OBJECTS, len(understood.shapes)
         sentence = f"Nano draws at most {limit} objects and this prompt names {value}; leave some out."
@@ -253,22 +259,8 @@ def _language(prompt: str) -> str:
     return "ru" if any("\u0400" <= character <= "\u04ff" for character in prompt) else "en"
 
 
-def _suggestions(unknown: tuple[str, ...], language: str) -> list[str]:
+def _suggestions(unknown: list[str], language: str) -> list[str]:
     """Words to tap instead of the unknown ones: each word's nearest first, then its next nearest."""
-    ranked = [_instead_of(word, language) for word in unknown[:_SUGGESTIONS]]
+    ranked = [nano_world.suggest(word, language, _SUGGESTIONS) for word in unknown]
     turns = [words[turn] for turn in range(_SUGGESTIONS) for words in ranked if turn < len(words)]
     return list(dict.fromkeys(turns))[:_SUGGESTIONS]
-
-
-def _instead_of(word: str, language: str) -> list[str]:
-    kind, meaning = nano_world.LEXICON.get(nano_world.normalise(word), ("unknown", word))
-    meanings = (*nano_world.SHAPES, *nano_world.COLOURS, *nano_world.SIZES, *nano_world.PLACES)
-    shown = dict(zip(meanings, nano_world.words(language), strict=True))
-    same_kind: dict[str, tuple[str, ...]] = {
-        "colour": nano_world.COLOURS,
-        "size": nano_world.SIZES,
-        "place": nano_world.PLACES,
-    }
-    if kind in same_kind:  # a word it knows, where the sentence has no room for it: offer its like
-        return [shown[other] for other in same_kind[kind] if other != meaning]
-    return list(nano_world.suggest(word, language, _SUGGESTIONS))

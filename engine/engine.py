@@ -40,6 +40,7 @@ class Engine:
         returns is Dropped, before its next step if it is being drawn.
         Raises: NotLoaded, OutOfMemory, BadPicture.
         """
+        torch.set_num_threads(CPU_THREADS)  # here and not in `load`: torch keeps this number per thread
         watch = Watch(on_step, self._device)
         return [self._outcome(index, request, watch) for index, request in enumerate(requests)]
 
@@ -82,7 +83,6 @@ def load(
     plan = plans.get(memory or served.memory[0].name)
     if plan is None:
         raise EngineError(f"{family} has the memory plans {', '.join(plans)}, not {memory!r}; choose one of them.")
-    torch.set_num_threads(CPU_THREADS)
     target = torch.device(device)
     dtype = torch.float32 if target.type == "cpu" else getattr(torch, plan.dtype)
     folder = Folder(served, weights or catalog.weights_folder(family))

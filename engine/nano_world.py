@@ -22,32 +22,18 @@ SIZES = ("small", "medium", "big")
 PLACES = ("left", "right", "top", "bottom", "center")
 CASES = ("nom", "gen", "acc", "ins", "prep")
 
+_ENGLISH_SYNONYMS = {
+    "circle": ("disc", "disk", "ball"),
+    "cross": ("plus",),
+    "purple": ("violet",),
+    "gray": ("grey",),
+    "small": ("little", "tiny"),
+    "big": ("large", "huge"),
+    "center": ("centre", "middle"),
+    "background": ("backdrop",),
+}
 ENGLISH_WORDS: Mapping[str, tuple[str, ...]] = {
-    "circle": ("circle", "disc", "disk", "ball"),
-    "square": ("square",),
-    "triangle": ("triangle",),
-    "star": ("star",),
-    "heart": ("heart",),
-    "cross": ("cross", "plus"),
-    "red": ("red",),
-    "orange": ("orange",),
-    "yellow": ("yellow",),
-    "green": ("green",),
-    "blue": ("blue",),
-    "purple": ("purple", "violet"),
-    "pink": ("pink",),
-    "black": ("black",),
-    "gray": ("gray", "grey"),
-    "white": ("white",),
-    "small": ("small", "little", "tiny"),
-    "medium": ("medium",),
-    "big": ("big", "large", "huge"),
-    "left": ("left",),
-    "right": ("right",),
-    "top": ("top",),
-    "bottom": ("bottom",),
-    "center": ("center", "centre", "middle"),
-    "background": ("background", "backdrop"),
+    meaning: (meaning, *_ENGLISH_SYNONYMS.get(meaning, ())) for meaning in (*SHAPES, *COLOURS, *SIZES, *PLACES, "background")
 }
 """Meaning -> English words; the first one is shown to people."""
 
@@ -158,6 +144,7 @@ _RUSSIAN_PLACE_WORDS = {
     "center": ("центре", "центру", "середине", "посередине", "посредине"),
 }
 _ON = ("on", "against", "на")
+_PLURALS = ("звёзды",)  # without its ё it would be a singular's other case
 _PAUSES = (",", "and", "with", "next", "near", "beside", "и", "а", "с", "рядом")
 _CATEGORIES = {"цвета": "colour", "размера": "size"}  # "круг красного цвета": the adjective belongs to the noun before it
 _FILLER = (
@@ -275,9 +262,9 @@ class _Reading:
     def pause(self) -> None:
         """An adjective that stands behind its noun ends here: "a circle, red, and a star"."""
         for kind in list(self.waiting):
-            if self.last_noun == "shape" and self.things[-1].get(kind) is None:
-                self.settle(kind)
-            elif self.last_noun == "background" and kind == "colour" and self.background is None:
+            if (self.last_noun == "shape" and self.things[-1].get(kind) is None) or (
+                self.last_noun == "background" and kind == "colour" and self.background is None
+            ):
                 self.settle(kind)
 
     def place(self, value: str, word: str) -> None:
@@ -360,7 +347,7 @@ def parse(prompt: str) -> Understanding:
     """Read a prompt the way nano does; case, ё, punctuation, quotes and markup do not matter."""
     reading = _Reading()
     for word in _tokens(prompt):
-        kind, value = LEXICON.get(normalise(word), ("unknown", word))
+        kind, value = ("unknown", word) if word.lower() in _PLURALS else LEXICON.get(normalise(word), ("unknown", word))
         if kind == "unknown":
             reading.unknown.append(word)
         elif kind == "shape":

@@ -67,6 +67,7 @@ class Folder:
         """Load what the lanes need; lanes share every tensor that lies in the same file."""
         family = self._family
         movq = self._module("movq", VQModel.from_config, torch.float32, device, unused=("quantize.",))
+        movq.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
         encoder = self._module(
             "text_encoder", _text_encoder, dtype, device, tied={"encoder.embed_tokens.weight": "shared.weight"}
         )

@@ -67,7 +67,7 @@ class FindJob(Protocol):
 class FindChoice(Protocol):
     """Find the words behind a choice button of a message that the bot sent to this person."""
 
-    async def __call__(self, actor: Actor, index: int) -> str | None: ...
+    async def __call__(self, user: User, notice: str, index: int) -> str | None: ...
 
 
 class Show(Protocol):

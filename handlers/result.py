@@ -1,4 +1,4 @@
-"""The row under every result: open one of several, again, the same seed, as a file."""
+"""The row under every result: open one of several, again, the same seed, with care, as a file."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +7,7 @@ from aiogram import F, Router
 from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
+from engine import catalog
 from engine.requests import TextToImage, from_json, image_seed, new_seed
 from handlers.ports import Actor, FindJob, SendFile, Show, Submit, Toast
 from storage.domain import Job, Refused
@@ -34,7 +35,11 @@ def keyboard(job: Job, count: int, index: int, label: Callable[[str], str]) -> I
         if index:
             rows[0].append(button(label("button.sheet"), "open", 0))
     rows.append([button(label("button.again"), "again", index), button(label("button.same-seed"), "same", index)])
-    rows.append([button(label("button.file"), "file", index)])
+    request = from_json(job.params)
+    last = [button(label("button.file"), "file", index)]
+    if isinstance(request, TextToImage) and request.flash and "base" in catalog.family(request.family).lanes:
+        last.insert(0, button(label("button.careful"), "careful", index))
+    rows.append(last)
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
 
@@ -72,11 +77,18 @@ async def again(query: CallbackQuery, callback_data: ResultButton, actor: Actor,
 async def same_seed(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit) -> Toast:
     """The same words with the same seed: the open picture alone, or all of them."""
     job = await _opened(callback_data, actor, find_job)
-    request = _text_to_image(job)
-    if callback_data.index:
-        seed = image_seed(request, callback_data.index - 1)
-        request = replace(request, seed=seed, num_images_per_prompt=1)
-    done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), request)
+    done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), _shown(job, callback_data.index))
+    return Toast("toast.drawing" if done.created else "toast.already")
+
+
+@router.callback_query(ResultButton.filter(F.action == "careful"))
+async def draw_carefully(
+    query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit
+) -> Toast:
+    """The same words and seed with the base sampler: fifty steps, with guidance."""
+    job = await _opened(callback_data, actor, find_job)
+    request = replace(_shown(job, callback_data.index), flash=False)
+    done = await submit(actor.wish(f"careful{callback_data.index}:{job.public_id}"), request)
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
@@ -85,6 +97,12 @@ async def _opened(data: ResultButton, actor: Actor, find_job: FindJob) -> Job:
     if not 0 <= data.index <= from_json(job.params).pictures:
         raise Refused("refused.not-found")
     return job
+
+
+def _shown(job: Job, index: int) -> TextToImage:
+    """The request behind what is shown: one picture of it, or (index 0) all."""
+    request = _text_to_image(job)
+    return replace(request, seed=image_seed(request, index - 1), num_images_per_prompt=1) if index else request
 
 
 def _text_to_image(job: Job) -> TextToImage:

@@ -18,18 +18,21 @@ _SHORT = 16  # characters of a label that shares its row
 
 
 class ChoiceButton(CallbackData, prefix="say"):
+    notice: str
     index: int
 
 
-def keyboard(params: Mapping[str, Any]) -> InlineKeyboardMarkup | None:
+def keyboard(notice: str, params: Mapping[str, Any]) -> InlineKeyboardMarkup | None:
     """Draw the choices stored with a notice: short words three in a row, prompts one."""
     labels = [str(choice["label"]) for choice in params.get("choices", ())]
     if not labels:
         return None
     width = 3 if max(map(len, labels)) <= _SHORT else 1
-    buttons = [
-        InlineKeyboardButton(text=label, callback_data=ChoiceButton(index=index).pack()) for index, label in enumerate(labels)
-    ]
+
+    def button(index: int, label: str) -> InlineKeyboardButton:
+        return InlineKeyboardButton(text=label, callback_data=ChoiceButton(notice=notice, index=index).pack())
+
+    buttons = [button(index, label) for index, label in enumerate(labels)]
     return InlineKeyboardMarkup(inline_keyboard=[buttons[i : i + width] for i in range(0, len(buttons), width)])
 
 
@@ -37,7 +40,7 @@ def keyboard(params: Mapping[str, Any]) -> InlineKeyboardMarkup | None:
 async def draw_choice(
     query: CallbackQuery, callback_data: ChoiceButton, actor: Actor, find_choice: FindChoice, submit: Submit, family: str
 ) -> Toast:
-    prompt = await find_choice(actor, callback_data.index)
+    prompt = await find_choice(actor.user, callback_data.notice, callback_data.index)
     if prompt is None:
         raise Refused("refused.not-found")
     wish = actor.wish(f"say{callback_data.index}")

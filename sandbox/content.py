@@ -22,7 +22,7 @@ def formatted(text: str, parse_mode: str | None, entities: Any) -> FormattedText
     if parse_mode and parse_mode.lower() != "none":
         if parse_mode.lower() != "html":
             raise bad_request("unsupported parse_mode")
-        return clean(parse_html(text))
+        return clean(parse_html(text.replace("\r", "")))
     checked = []
     for entity in entities if isinstance(entities, list) else []:
         if not isinstance(entity, dict) or not isinstance(entity.get("type"), str):

@@ -50,10 +50,10 @@ class StoredFile:
 
 
 class Files:
-    """All files. A `file_id` belongs to one bot and one kind; the same file at four sizes has four ids."""
+    """All files. A `file_id` belongs to one bot, one run of the sandbox and one size of a file."""
 
-    def __init__(self, bot_id: int) -> None:
-        self._salt = f"{bot_id}".encode()
+    def __init__(self, owner: str) -> None:
+        self._salt = owner.encode()
         self._files: list[StoredFile] = []
 
     def add(self, kind: str, data: bytes | None, name: str, mime: str, size: int | None = None) -> StoredFile:

@@ -114,7 +114,8 @@ async def read_params(request: web.Request) -> Params:
                     values[name] = value
     except web.HTTPRequestEntityTooLarge:
         raise ApiError(413, "Request Entity Too Large") from None
-    except UnicodeDecodeError:
+        "".join(value for value in values.values() if isinstance(value, str)).encode()
+    except UnicodeError:
         raise bad_request("strings must be encoded in UTF-8") from None
     except ValueError:
         raise bad_request("can't parse request body") from None

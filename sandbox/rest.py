@@ -120,6 +120,7 @@ class Rest:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         position = int(request.headers.get("Last-Event-ID") or request.query.get("after") or len(self._world.events))
+        position = min(position, len(self._world.events))  # a browser may come back to a fresh sandbox
         hello = json.dumps({"boot": self._world.boot})
         await response.write(f"retry: 1000\nevent: hello\ndata: {hello}\n\n".encode())
         while not self._world.closed:

@@ -84,7 +84,7 @@ class World:
         self.faults = Faults()
         self.faults.changed = self.changes.fire
         self.updates = UpdateQueue(self.changes, self.faults)
-        self.files = Files(self.bot_id)
+        self.files = Files(f"{self.bot_id}.{self.boot}")
         self.commands = Commands()
         self.humans: dict[int, Human] = {}
         self.presses: dict[str, Press] = {}
@@ -104,8 +104,11 @@ class World:
         return event
 
     def add_human(self, name: str, language_code: str, user_id: int | None = None) -> Human:
-        """A new person. Ids lie above 2**32, as Telegram's may."""
-        number = user_id if user_id is not None else 7_000_000_001 + len(self.humans)
+        """A new person. Ids lie above 2**32, as Telegram's may, and differ from sandbox to sandbox.
+
+        A bot that keeps its database would otherwise take message 1 of today for message 1 of yesterday.
+        """
+        number = user_id if user_id is not None else 7_000_000_000 + secrets.randbelow(10**9)
         if number in self.humans:
             raise ValueError(f"there is a person {number} already")
         human = Human(number, name, language_code)

@@ -189,6 +189,7 @@ class Notice:
     """
 
     id: int
+    public_id: str
     bot_id: int
     user_id: int | None
     chat_id: int

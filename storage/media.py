@@ -1,5 +1,6 @@
 """Picture files by content: the same bytes have the same id, and a half-written file is never seen."""
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -43,8 +44,13 @@ class MediaStore:
 
 def _write_durably(path: str, data: bytes) -> None:
     temporary = f"{path}.{uuid.uuid4().hex}.part"
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:  # a full disk, say: the half file must not keep it full
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise

@@ -176,9 +176,10 @@ class DeliveryRow(Base):
 
 class NoticeRow(Base):
     __tablename__ = "notice"
-    __table_args__ = (Index(None, "state", "next_at"), Index(None, "chat_id", "message_id"))
+    __table_args__ = (Index(None, "state", "next_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(16), unique=True)
     bot_id: Mapped[int] = mapped_column(BigInteger)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
     chat_id: Mapped[int] = mapped_column(BigInteger)

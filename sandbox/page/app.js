@@ -94,13 +94,18 @@ $("lightbox").addEventListener("click", (event) => { if (!event.target.closest("
 
 const nearBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 90;
 let pinned = true;
+let measured = "";
+const measure = () => `${scroller.scrollHeight} ${scroller.clientHeight}`;
 
 function stick(force = false) {
   if (force) pinned = true;
   if (pinned) scroller.scrollTop = scroller.scrollHeight;
+  measured = measure();
+  showJump();
 }
 
 scroller.addEventListener("scroll", () => {
+  if (pinned && measured !== measure()) return stick(); // the window or the list changed, not the person's place in it
   pinned = nearBottom();
   if (pinned) state.unseen = 0;
   showJump();
@@ -207,7 +212,7 @@ function frame() {
   $("bot-name").textContent = state.bot.first_name;
   $("people-title").textContent = t("people");
   $("add-person").querySelector("span").textContent = t("addPerson");
-  $("me").replaceChildren(avatar(person.id, person.name, "small"), h("span", {}, person.name));
+  $("me").replaceChildren(avatar(colour(person), person.name, "small"), h("span", {}, person.name));
   label($("me"), `${t("switchPerson")}: ${person.name}`);
   label($("people-open"), t("openPeople"));
   label($("people-close"), t("close"));
@@ -221,6 +226,8 @@ function frame() {
   status();
   listPeople();
 }
+
+const colour = (person) => [...state.people.keys()].indexOf(person.id);
 
 let actionTimer = 0;
 
@@ -236,7 +243,7 @@ function listPeople() {
   const rows = [...state.people.values()].map((person) => {
     const last = person.last;
     const row = h("button", { type: "button", class: person.id === state.current ? "current" : "", "aria-current": person.id === state.current ? "true" : null, onclick: () => { closePeople(); openChat(person.id); } },
-      avatar(person.id, person.name),
+      avatar(colour(person), person.name),
       h("span", { class: "row-lines" },
         h("span", { class: "row-top" }, h("b", {}, person.name), h("small", { class: "tongue" }, person.language_code), last ? h("time", {}, clock(last.edit_date ?? last.date)) : null),
         h("span", { class: "row-last" }, last ? summary(last) : t("emptyChat"), person.unread ? h("span", { class: "badge" }, String(person.unread)) : null)));

@@ -25,6 +25,7 @@ export function setUpComposer({ act, state, summary, view, pinned, block }) {
   function about(next, placeholder = "") {
     mode = next;
     $("about").hidden = !mode;
+    $("composer").classList.toggle("editing", mode?.kind === "edit");
     text.placeholder = placeholder || t("message");
     const save = mode?.kind === "edit";
     label($("send"), t(save ? "save" : "send"));
@@ -194,10 +195,12 @@ export function setUpComposer({ act, state, summary, view, pinned, block }) {
       const start = $("start");
       start.hidden = !(fresh || state.blocked);
       start.textContent = t(state.blocked ? "unblock" : "start");
+      const hidden = $("composer").hidden;
       $("composer").hidden = !start.hidden;
       $("menu").hidden = !state.commands.length;
       $("menu").querySelector("span").textContent = t("menu");
       label($("menu"), t("menu"));
+      if (hidden && start.hidden) grow(); // a hidden field has no height to measure
     },
   };
 }

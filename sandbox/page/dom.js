@@ -30,9 +30,9 @@ export function label(element, words) {
   element.title = words;
 }
 
-export function avatar(id, name, extra = "") {
+export function avatar(colour, name, extra = "") {
   const letters = [...name.trim()][0] ?? "?";
-  return h("span", { class: `avatar c${Number(id) % 6} ${extra}`, "aria-hidden": "true" }, letters.toUpperCase());
+  return h("span", { class: `avatar c${colour % 6} ${extra}`, "aria-hidden": "true" }, letters.toUpperCase());
 }
 
 let toastTimer = 0;

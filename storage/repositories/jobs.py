@@ -169,6 +169,10 @@ class JobRepository:
     async def running_on(self, worker_id: str) -> list[Job]:
         return await self._jobs(JobRow.state == JobState.RUNNING, JobRow.worker_id == worker_id)
 
+    async def unwanted(self) -> list[Job]:
+        """Waiting jobs that were cancelled while drawn and then given back: no worker will claim them."""
+        return await self._jobs(JobRow.state == JobState.QUEUED, JobRow.cancel_requested)
+
     async def overdue(self) -> list[Job]:
         """Jobs past their deadline that nobody has drawn."""
         return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now())
@@ -200,13 +204,14 @@ class JobRepository:
     async def queue_view(self, job: Job, alive_s: float) -> QueueView:
         """Place of a waiting job in fair order (turns go round the people), and who is there to draw it."""
         turn = func.row_number().over(partition_by=JobRow.user_id, order_by=JobRow.id)
+        first = func.min(JobRow.id).over(partition_by=JobRow.user_id)  # who is served first now goes first in every round
         queued = (
-            select(JobRow.id, turn.label("turn"), UserRow.running, UserRow.last_served_at)
+            select(JobRow.id, turn.label("turn"), first.label("first"), UserRow.running, UserRow.last_served_at)
             .join(UserRow, UserRow.id == JobRow.user_id)
             .where(JobRow.state == JobState.QUEUED, JobRow.family == job.family, JobRow.lane == job.lane)
             .subquery()
         )
-        order = (queued.c.turn + queued.c.running, queued.c.last_served_at, queued.c.id)
+        order = (queued.c.turn + queued.c.running, queued.c.turn, queued.c.last_served_at, queued.c.first)
         ranked = select(queued.c.id, func.row_number().over(order_by=order).label("place")).subquery()
         place = await self._session.scalar(select(ranked.c.place).where(ranked.c.id == job.id))
         states = await self._session.scalars(

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState, new_public_id
 from storage.tables import DeliveryRow, JobRow, NoticeRow
 
 _SETTLED = (SendState.SENT, SendState.UNKNOWN, SendState.FAILED)
@@ -106,8 +106,8 @@ class NoticeRepository:
             return False
         now = (await self._session.scalar(select(db_now()))) or 0.0
         row = NoticeRow(
-            bot_id=new.bot_id, user_id=new.user_id, chat_id=new.chat_id, key=new.key, dedupe_key=new.dedupe_key,
-            params=json.dumps(new.params, ensure_ascii=False), job_id=new.job_id, picture_id=new.picture_id,
+            public_id=new_public_id(), bot_id=new.bot_id, user_id=new.user_id, chat_id=new.chat_id, key=new.key,
+            dedupe_key=new.dedupe_key, params=json.dumps(new.params, ensure_ascii=False), job_id=new.job_id, picture_id=new.picture_id,
             edit_message_id=new.edit_message_id, reply_to_message_id=new.reply_to_message_id, created_at=now,
         )  # fmt: skip
         self._session.add(row)
@@ -130,8 +130,8 @@ class NoticeRepository:
         )
         return [
             Notice(
-                row.id, row.bot_id, row.user_id, row.chat_id, row.key, json.loads(row.params), SendState(row.state),
-                row.attempt, row.job_id, row.picture_id, row.edit_message_id, row.reply_to_message_id,
+                row.id, row.public_id, row.bot_id, row.user_id, row.chat_id, row.key, json.loads(row.params),
+                SendState(row.state), row.attempt, row.job_id, row.picture_id, row.edit_message_id, row.reply_to_message_id,
             )
             for row in rows
         ]  # fmt: skip
@@ -161,11 +161,9 @@ class NoticeRepository:
         )
         return len(rows.all())
 
-    async def params_of_message(self, user_id: int, chat_id: int, message_id: int | None) -> dict[str, Any] | None:
-        """Return the values of the notice that became this message, if it was sent to this person."""
+    async def params(self, public_id: str, user_id: int) -> dict[str, Any] | None:
+        """Return the values of a notice to this person; somebody else's are as absent as none."""
         params = await self._session.scalar(
-            select(NoticeRow.params).where(
-                NoticeRow.user_id == user_id, NoticeRow.chat_id == chat_id, NoticeRow.message_id == message_id
-            )
+            select(NoticeRow.params).where(NoticeRow.public_id == public_id, NoticeRow.user_id == user_id)
         )
         return json.loads(params) if params else None

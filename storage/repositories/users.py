@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
@@ -50,15 +50,14 @@ class UserRepository:
         await self._session.execute(update(UserRow).where(UserRow.id == user_id).values(blocked_at=db_now()))
 
     async def spent_since(self, user_id: int, seconds: float) -> int:
-        """Pictures reserved and not returned within the last `seconds`."""
-        amount = case(
-            (QuotaLedgerRow.entry == "reserve", QuotaLedgerRow.amount),
-            (QuotaLedgerRow.entry == "refund", -QuotaLedgerRow.amount),
-            else_=0,
-        )
+        """Pictures reserved within the last `seconds` and not returned since."""
+        returned = select(QuotaLedgerRow.job_id).where(QuotaLedgerRow.user_id == user_id, QuotaLedgerRow.entry == "refund")
         total = await self._session.scalar(
-            select(func.coalesce(func.sum(amount), 0)).where(
-                QuotaLedgerRow.user_id == user_id, QuotaLedgerRow.at > db_now() - seconds
+            select(func.coalesce(func.sum(QuotaLedgerRow.amount), 0)).where(
+                QuotaLedgerRow.user_id == user_id,
+                QuotaLedgerRow.entry == "reserve",
+                QuotaLedgerRow.at > db_now() - seconds,
+                QuotaLedgerRow.job_id.not_in(returned),
             )
         )
         return int(total or 0)

@@ -59,13 +59,15 @@ def test_a_prompt_without_an_object_gets_objects_to_tap():
     assert "circle" in error.values["suggestions"]
 
 
-def test_an_object_in_the_colour_of_its_background_gets_other_colours_to_tap():
+def test_an_object_in_the_colour_of_its_background_does_not_fit() -> None:
     error = refusal("a red circle on a red background")
 
-    assert error.code == "unknown-words"
+    assert error.code == "words-do-not-fit"
     assert error.values["words"] == ["red"]
-    assert "red" not in error.values["suggestions"]
-    assert "blue" in error.values["suggestions"]
+
+
+def test_only_words_that_nano_does_not_know_are_called_unknown() -> None:
+    assert refusal("a red cirle on a blue background").values["words"] == ["cirle"]
 
 
 def test_more_objects_than_nano_can_draw_are_counted():

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -121,11 +122,12 @@ def test_an_engine_is_loaded_for_its_lanes_only(tiny_family: Path):
         engine.run([BASE])
 
 
-def test_loading_fixes_the_thread_count(tiny_family: Path):
+def test_pictures_do_not_depend_on_the_thread_that_loads_or_draws(engine: Engine, tiny_family: Path):
     torch.set_num_threads(CPU_THREADS + 1)
+    with ThreadPoolExecutor(1) as loader:
+        other = loader.submit(load, FAMILY, ["flash"], weights=tiny_family).result()
 
-    load(FAMILY, ["flash"], weights=tiny_family)
-
+    assert drawn(other, FLASH) == drawn(engine, FLASH)
     assert torch.get_num_threads() == CPU_THREADS
 
 

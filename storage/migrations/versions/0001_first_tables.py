@@ -202,6 +202,7 @@ def upgrade() -> None:
     op.create_table(
         "notice",
         sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=16), nullable=False),
         sa.Column("bot_id", sa.BigInteger(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("chat_id", sa.BigInteger(), nullable=False),
@@ -224,8 +225,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_notice_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
         sa.UniqueConstraint("dedupe_key", name=op.f("uq_notice_dedupe_key")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_notice_public_id")),
     )
-    op.create_index(op.f("ix_notice_chat_id_message_id"), "notice", ["chat_id", "message_id"], unique=False)
     op.create_index(op.f("ix_notice_state_next_at"), "notice", ["state", "next_at"], unique=False)
 
     op.create_table(

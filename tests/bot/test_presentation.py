@@ -1,0 +1,75 @@
+"""How pictures look in a chat."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from bot.presentation import as_file, as_photo, as_sheet
+
+
+def _png(width: int = 128, height: int = 128, colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _shown(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((128, 128), (512, 512)), ((64, 128), (512, 1024)), ((512, 512), (512, 512)), ((1024, 768), (1024, 768))],
+)
+def test_a_photo_is_never_a_stamp_and_never_made_smaller(size: tuple[int, int], shown: tuple[int, int]) -> None:
+    picture = _shown(as_photo(_png(*size)))
+    assert (picture.format, picture.size) == ("JPEG", shown)
+
+
+def test_a_photo_keeps_its_colour() -> None:
+    picture = _shown(as_photo(_png(colour="#2060e0")))
+    assert picture.getpixel((256, 256)) == pytest.approx((0x20, 0x60, 0xE0), abs=3)
+
+
+def test_a_small_file_is_enlarged_without_loss() -> None:
+    picture = _shown(as_file(_png(colour="#2060e0")))
+    assert (picture.format, picture.size) == ("PNG", (512, 512))
+    assert picture.getpixel((0, 0)) == (0x20, 0x60, 0xE0)
+
+
+def test_a_large_file_goes_out_as_it_is_stored() -> None:
+    data = _png(640, 512)
+    assert as_file(data) == data
+
+
+@pytest.mark.parametrize(("count", "size"), [(2, (1032, 512)), (3, (1032, 1032)), (4, (1032, 1032))])
+def test_several_pictures_lie_on_one_sheet(count: int, size: tuple[int, int]) -> None:
+    assert _shown(as_sheet([_png()] * count)).size == size
+
+
+def test_a_sheet_reads_from_left_to_right_then_down() -> None:
+    sheet = _shown(as_sheet([_png(colour=colour) for colour in ("red", "lime", "blue", "black")], lossless=True))
+    corners = [(0, 0), (1031, 0), (0, 1031), (1031, 1031)]
+    assert sheet.format == "PNG"
+    assert [sheet.getpixel(corner) for corner in corners] == [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)]
+    assert sheet.getpixel((516, 516)) == (255, 255, 255)
+
+
+def test_a_sheet_of_large_pictures_stays_within_what_telegram_takes() -> None:
+    data = as_sheet([_png(1024, 1024)] * 4)
+    width, height = _shown(data).size
+    assert width + height <= 10_000
+    assert len(data) <= 10_000_000
+
+
+def test_the_same_pictures_make_the_same_bytes() -> None:
+    """A repeated edit must change nothing that a person sees."""
+    assert as_sheet([_png()] * 4) == as_sheet([_png()] * 4)
+    assert as_photo(_png()) == as_photo(_png())
+
+
+def test_only_png_is_opened() -> None:
+    """Whatever else lies in the media store was not drawn by us."""
+    with pytest.raises(OSError, match="cannot identify"):
+        as_photo(b"%!PS-Adobe-3.0 EPSF-3.0\n")

@@ -1,0 +1,207 @@
+"""Every word a person reads: there in both languages, used, and safe."""
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+
+from bot.app import COMMANDS
+from bot.messages import FAILURES
+from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
+
+ROOT = Path(__file__).parent.parent.parent
+KEY = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
+NO_TEXT = "job.failed"  # a notice's key; its text is one of `failed.`
+
+
+def _catalog(language: str) -> Catalog:
+    with (ROOT / "locales" / language / "LC_MESSAGES" / "bot.po").open("rb") as file:
+        return read_po(file)
+
+
+CATALOGS = {language: {str(m.id): str(m.string) for m in _catalog(language) if m.id} for language in LANGUAGES}
+GROUPS = frozenset(key.partition(".")[0] for key in CATALOGS["en"])
+
+
+def _strings(room: str) -> Iterator[tuple[Path, ast.expr]]:
+    for path in sorted((ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+                yield path, node
+
+
+def _keys_of_code() -> set[str]:
+    """Whole strings of bot/ and handlers/ that look like a key of one of the groups of texts."""
+    found = set()
+    for room in ("bot", "handlers"):
+        for _, node in _strings(room):
+            if isinstance(node, ast.Constant) and KEY.match(node.value) and node.value.partition(".")[0] in GROUPS:
+                found.add(node.value)
+    return found - {NO_TEXT}
+
+
+def _refusals_of_engine() -> set[str]:
+    """The codes that engine/ raises `RequestError` with, also through its small helpers."""
+    codes = set()
+    for path in sorted((ROOT / "engine").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+                first = node.args[0]
+                if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
+                    continue
+                if node.func.id in ("RequestError", "_check_range", "_out_of_range"):
+                    codes.add(f"refused.{first.value}")
+    return codes
+
+
+def _made_keys() -> set[str]:
+    """Keys put together from parts: each f-string of the code, and what can stand in it."""
+    families = {"start.small-world", "start.any", "help.small-world", "help.any"}
+    return families | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
+
+
+USED = _keys_of_code() | _made_keys()
+
+
+def _placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def test_the_search_finds_keys_of_every_kind() -> None:
+    """A search that finds nothing would let every other test here pass."""
+    assert {"status.queued", "toast.file", "fallback.voice", "refused.queue-full", "job.ready"} <= _keys_of_code()
+    assert {"refused.unknown-words", "refused.seed-range", "refused.not-a-request"} <= _refusals_of_engine()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_that_is_used_is_there(language: str) -> None:
+    assert sorted(USED - CATALOGS[language].keys()) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_that_is_there_is_used(language: str) -> None:
+    assert sorted(CATALOGS[language].keys() - USED) == []
+
+
+def test_every_key_made_from_parts_is_known_here() -> None:
+    """A new f-string that makes a key must be added to `_made_keys`, or its texts are not tested."""
+    made = set()
+    for room in ("bot", "handlers"):
+        for _, node in _strings(room):
+            if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+                head = str(node.values[0].value)
+                if re.fullmatch(r"[a-z]+\.", head) and head[:-1] in GROUPS:
+                    made.add(head)
+    assert made == {"command.", "failed.", "refused."}
+
+
+@pytest.mark.parametrize("key", sorted(CATALOGS["en"]))
+def test_both_languages_show_the_same_values(key: str) -> None:
+    assert _placeholders(CATALOGS["en"][key]) == _placeholders(CATALOGS["ru"].get(key, ""))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_is_written_and_compiled(language: str, texts: Texts) -> None:
+    for key, text in CATALOGS[language].items():
+        assert text.strip(), key
+        values = dict.fromkeys(_placeholders(text), "x")
+        assert texts(language, key, values) == text.format_map(values), f"{key}: run make setup"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_markup_is_closed_and_known_to_telegram(language: str) -> None:
+    for key, text in CATALOGS[language].items():
+        tags = re.findall(r"<(/?)([a-z]+)>", text)
+        assert re.sub(r"</?[a-z]+>", "", text).count("<") == 0, key
+        open_tags: list[str] = []
+        for closing, name in tags:
+            assert name in ("b", "i", "code"), key
+            if closing:
+                assert open_tags.pop() == name, key
+            else:
+                open_tags.append(name)
+        assert not open_tags, key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_places_without_markup_get_none(language: str) -> None:
+    plain = [key for key in CATALOGS[language] if key.partition(".")[0] in ("button", "toast", "command", "engine")]
+    assert not [key for key in plain if "<" in CATALOGS[language][key]]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_toasts_and_commands_are_short_enough_for_telegram(language: str) -> None:
+    for key, text in CATALOGS[language].items():
+        if key.startswith("toast.") or key == "refused.not-found":
+            assert len(text) <= 200, key
+        if key.startswith("command."):
+            assert 1 <= len(text) <= 256, key
+
+
+def test_russian_is_russian() -> None:
+    latin = [key for key, text in CATALOGS["ru"].items() if not re.search("[а-яё]", text, re.IGNORECASE)]
+    assert [key for key in latin if key not in ("engine.flash",)] == []
+
+
+def test_markup_in_a_value_comes_out_literally(texts: Texts) -> None:
+    shown = texts("en", "fallback.command", {"command": "<b>bold</b> & {more} %s"})
+    assert "&lt;b&gt;bold&lt;/b&gt; &amp; {more} %s" in shown
+
+
+def test_markup_in_a_list_comes_out_literally(texts: Texts) -> None:
+    shown = texts("en", "refused.unknown-words", {"words": ["<i>", "cat"], "suggestions": ("star",)})
+    assert "&lt;i&gt;, cat" in shown
+
+
+def test_a_plain_text_shows_what_was_typed(texts: Texts) -> None:
+    assert "a < b & c" in texts.plain("en", "fallback.command", {"command": "a < b & c"})
+
+
+def test_numbers_are_short(texts: Texts) -> None:
+    values = {"minimum": 0.0, "maximum": 20.0, "value": 20.5}
+    assert "0 to 20, not 20.5" in texts("en", "refused.guidance-range", values)
+
+
+def test_an_unknown_key_is_an_error(texts: Texts) -> None:
+    with pytest.raises(KeyError, match=r"no\.such"):
+        texts("en", "no.such")
+
+
+def test_a_missing_value_is_an_error(texts: Texts) -> None:
+    with pytest.raises(KeyError, match="place"):
+        texts("en", "status.queued")
+
+
+@pytest.mark.parametrize(
+    ("code", "language"),
+    [("ru", "ru"), ("ru-RU", "ru"), ("RU", "ru"), ("en-GB", "en"), ("de", "en"), ("", "en"), (None, "en")],
+)
+def test_the_nearest_language_is_spoken(code: str | None, language: str) -> None:
+    assert best_language(code) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [
+        ("short", 5, "short"),
+        ("longer", 5, "long…"),
+        ("two words", 5, "two…"),
+        ("😀😀😀", 6, "😀😀😀"),
+        ("😀😀😀", 5, "😀😀…"),
+        ("😀😀😀", 4, "😀…"),
+        ("", 5, ""),
+    ],
+)
+def test_long_text_is_cut_as_telegram_counts(text: str, limit: int, shown: str) -> None:
+    assert shorten(text, limit) == shown
+    assert len(shown.encode("utf-16-le")) // 2 <= limit
+
+
+def test_texts_that_are_not_compiled_name_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(TextsError, match="make setup"):
+        Texts(tmp_path)

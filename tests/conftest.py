@@ -1,0 +1,56 @@
+"""One running line for all scenario tests: each makes people of its own."""
+
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+
+from sandbox.person import Person
+from tests.line import Line, new_line
+
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def line(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Line]:
+    """Sandbox, bot in this process, one worker process with the nano family."""
+    async with new_line(tmp_path_factory.mktemp("line")) as line, line.bot_running(), line.children_running("worker"):
+        yield line
+
+
+@pytest.fixture
+def new_person(line: Line) -> Callable[..., Person]:
+    """Make a person with a private chat; generous patience, since the machine may be busy."""
+
+    def make(language: str = "en") -> Person:
+        return line.sandbox.person(f"Person {next(_numbers)}", language, patience=60.0)
+
+    return make
+
+
+@pytest.fixture
+def anna(new_person: Callable[..., Person]) -> Person:
+    return new_person("en")
+
+
+@pytest.fixture
+def boris(new_person: Callable[..., Person]) -> Person:
+    return new_person("ru")
+
+
+@pytest.fixture(autouse=True)
+def no_errors_in_the_log(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+    """A scenario leaves no error in the bot's log, unless it says that it means to."""
+    yield
+    if "line" in request.fixturenames and not request.node.get_closest_marker("errors_expected"):
+        bad = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        assert not bad, [record.getMessage() for record in bad]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scenarios share one loop, the one that the session's line runs on."""
+    for item in items:
+        if "line" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

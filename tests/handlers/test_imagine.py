@@ -1,0 +1,93 @@
+"""A sentence becomes pictures in the chat."""
+
+import asyncio
+import io
+import time
+
+from PIL import Image
+
+from sandbox.person import Person
+from tests.line import Line
+
+
+async def test_a_sentence_becomes_a_sheet_of_four(line: Line, anna: Person) -> None:
+    asked = await anna.says("a big red circle on a blue background")
+    status = await anna.sees_text(reply_to=asked.id)
+    assert status.button("Cancel")
+    result = await anna.sees_photo(message_id=status.id)
+    assert Image.open(io.BytesIO(result.photo)).size == (1032, 1032)
+    assert [label for label in result.labels if label.isdigit()] == ["1", "2", "3", "4"]
+    assert "a big red circle on a blue background" in result.text
+    assert not result.button("Cancel")
+
+
+async def test_russian_is_answered_in_russian(line: Line, boris: Person) -> None:
+    await boris.says("большой красный круг на синем фоне")
+    result = await boris.sees_photo()
+    assert result.button("Ещё раз")
+    assert result.button("То же зерно")
+    assert result.button("Файлом")
+    assert "большой красный круг на синем фоне" in result.text
+
+
+async def test_the_command_draws_too(line: Line, anna: Person) -> None:
+    await anna.says("/imagine a green star")
+    assert "a green star" in (await anna.sees_photo()).text
+
+
+async def test_the_command_alone_says_how(line: Line, anna: Person) -> None:
+    await anna.says("/imagine")
+    assert (await anna.sees_text("after the command")).labels
+
+
+async def test_an_unknown_word_is_named_and_words_are_offered(line: Line, anna: Person) -> None:
+    await anna.says("a red waterfall on a blue background")
+    answer = await anna.sees_text("waterfall")
+    assert answer.labels
+    await anna.presses(answer.labels[0])
+    assert "waterfall" not in (await anna.sees_photo()).text
+
+
+async def test_a_known_word_takes_the_place_of_the_unknown_one(line: Line, anna: Person) -> None:
+    await anna.says("a red cirle on a blue background")
+    await anna.sees_text("cirle")
+    await anna.presses("circle")
+    assert "a red circle on a blue background" in (await anna.sees_photo()).text
+
+
+async def test_a_repeated_update_draws_once(line: Line, anna: Person) -> None:
+    line.sandbox.faults.duplicate_updates(2)
+    await anna.says("a white heart")
+    result = await anna.sees_photo()
+    await anna.says("/help")
+    await anna.sees_text("How it works")
+    assert [message.id for message in anna.chat if message.has_photo] == [result.id]
+
+
+async def test_a_fourth_wish_waits_its_turn(line: Line, anna: Person) -> None:
+    for shape in ("circle", "star", "heart", "cross"):
+        await anna.says(f"a red {shape}")
+
+    def ends() -> list[bool]:
+        return [m.has_photo for m in anna.chat if m.has_photo or "of 3" in m.text]
+
+    await anna.until(lambda: len(ends()) == 4, "four ends")
+    assert ends().count(True) >= 3
+
+
+async def test_a_person_is_answered_while_the_worker_draws(line: Line, anna: Person, boris: Person) -> None:
+    await anna.says("a red circle")
+    await anna.sees_photo()
+    await anna.presses("Draw with care")
+    await anna.sees_text("Drawing")
+    started = time.monotonic()
+    await boris.says("/start")
+    await boris.sees_text("Привет")
+    assert time.monotonic() - started < 5
+    await anna.sees_photo()
+
+
+async def test_two_people_get_their_own(line: Line, anna: Person, boris: Person) -> None:
+    await asyncio.gather(anna.says("a red star"), boris.says("синий крест"))
+    assert "a red star" in (await anna.sees_photo()).text
+    assert "синий крест" in (await boris.sees_photo()).text

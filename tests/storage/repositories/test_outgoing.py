@@ -1,0 +1,202 @@
+"""What is owed to chats, and what became of it."""
+
+from typing import Any
+
+import pytest
+
+from storage.domain import JobState, NewNotice, Notice, SendState
+from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
+from tests.storage.made import BOT, Store
+
+
+async def _due(store: Store, ordinal: int) -> list[int]:
+    async with store.database.read() as session:
+        return [job.id for _, job in await DeliveryRepository(session).due(BOT, ordinal)]
+
+
+async def _mark(store: Store, job_id: int, ordinal: int, state: SendState, **values: Any) -> None:
+    async with store.database.begin() as session:
+        await DeliveryRepository(session).mark(job_id, ordinal, state, **values)
+
+
+async def _notice(store: Store, key: str = "toy", **changes: Any) -> bool:
+    values: dict[str, Any] = {"bot_id": BOT, "chat_id": 10, "key": key, "dedupe_key": f"u:{key}"}
+    async with store.database.begin() as session:
+        return await NoticeRepository(session).add(NewNotice(**(values | changes)))
+
+
+async def _notices(store: Store) -> list[Notice]:
+    async with store.database.read() as session:
+        return await NoticeRepository(session).due(BOT)
+
+
+async def _mark_notice(store: Store, notice: Notice, state: SendState, **values: Any) -> None:
+    async with store.database.begin() as session:
+        await NoticeRepository(session).mark(notice.id, state, **values)
+
+
+async def test_a_status_is_owed_from_the_first_moment_until_it_is_tried(store: Store) -> None:
+    job = await store.job(await store.user())
+    assert await _due(store, 0) == [job.id]
+    for state in (SendState.SENDING, SendState.UNKNOWN, SendState.SENT, SendState.FAILED):
+        await _mark(store, job.id, 0, state)
+        assert await _due(store, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "may_go"),
+    [
+        (SendState.PENDING, False),
+        (SendState.SENDING, False),
+        (SendState.SENT, True),
+        (SendState.UNKNOWN, True),
+        (SendState.FAILED, True),
+    ],
+)
+async def test_a_result_waits_until_its_status_is_settled(store: Store, status: SendState, may_go: bool) -> None:
+    await store.job(await store.user())
+    job = await store.rendered(await store.claimed())
+    await _mark(store, job.id, 0, status)
+    assert await _due(store, 1) == ([job.id] if may_go else [])
+
+
+@pytest.mark.parametrize(
+    ("state", "goes"),
+    [(SendState.PENDING, True), (SendState.UNKNOWN, True), (SendState.SENDING, False), (SendState.SENT, False)],
+)
+async def test_a_result_of_unknown_fate_is_due_again(store: Store, state: SendState, goes: bool) -> None:
+    await store.job(await store.user())
+    job = await store.rendered(await store.claimed())
+    await _mark(store, job.id, 0, SendState.SENT)
+    await _mark(store, job.id, 1, state)
+    assert await _due(store, 1) == ([job.id] if goes else [])
+
+
+async def test_nothing_is_due_for_an_ended_job(store: Store) -> None:
+    await store.job(await store.user())
+    job = await store.rendered(await store.claimed())
+    await _mark(store, job.id, 0, SendState.SENT)
+    await store.finish(job, JobState.FAILED)
+    assert await _due(store, 1) == []
+
+
+async def test_another_bots_messages_are_not_ours(store: Store) -> None:
+    await store.job(await store.user(bot_id=BOT + 1))
+    assert await _due(store, 0) == []
+
+
+async def test_a_retry_waits_and_counts(store: Store) -> None:
+    job = await store.job(await store.user())
+    await _mark(store, job.id, 0, SendState.PENDING, retry_s=60, error="429")
+    assert await _due(store, 0) == []
+    await store.sql("UPDATE delivery SET next_at = 0")
+    async with store.database.read() as session:
+        ((delivery, _),) = await DeliveryRepository(session).due(BOT, 0)
+    assert delivery.attempt == 1
+
+
+async def test_what_telegram_answered_is_kept(store: Store) -> None:
+    job = await store.job(await store.user())
+    await _mark(store, job.id, 0, SendState.SENT, message_id=77, file_id="F", file_unique_id="U")
+    await _mark(store, job.id, 0, SendState.SENT)
+    async with store.database.read() as session:
+        deliveries = DeliveryRepository(session)
+        assert await deliveries.file_id(job.id, 0) == "F"
+        assert await deliveries.file_id(job.id, 1) is None
+    assert await store.sql("SELECT message_id, file_unique_id, sent_at IS NOT NULL FROM delivery") == [(77, "U", 1)]
+
+
+async def test_settled_is_what_no_longer_changes_the_chat(store: Store) -> None:
+    job = await store.job(await store.user())
+    settled = []
+    for state in SendState:
+        await _mark(store, job.id, 0, state)
+        async with store.database.read() as session:
+            settled.append(await DeliveryRepository(session).settled(job.id, 0))
+    assert dict(zip(SendState, settled, strict=True)) == {
+        SendState.PENDING: False,
+        SendState.SENDING: False,
+        SendState.SENT: True,
+        SendState.UNKNOWN: True,
+        SendState.FAILED: True,
+    }
+
+
+async def test_what_a_dead_deliverer_was_sending_is_unknown(store: Store) -> None:
+    ours, theirs = await store.job(await store.user()), await store.job(await store.user(bot_id=BOT + 1))
+    waiting = await store.job(await store.user())
+    for job in (ours, theirs):
+        await _mark(store, job.id, 0, SendState.SENDING)
+    await _notice(store)
+    await _mark_notice(store, (await _notices(store))[0], SendState.SENDING)
+    async with store.database.begin() as session:
+        await DeliveryRepository(session).interrupted(BOT)
+    states = dict(await store.sql("SELECT job_id, state FROM delivery"))
+    assert states == {ours.id: "unknown", theirs.id: "sending", waiting.id: "pending"}
+    assert [notice.state for notice in await _notices(store)] == [SendState.UNKNOWN]
+
+
+async def test_a_notice_is_stored_once(store: Store) -> None:
+    assert await _notice(store, "first", dedupe_key="one")
+    assert not await _notice(store, "second", dedupe_key="one")
+    assert [notice.key for notice in await _notices(store)] == ["first"]
+
+
+async def test_a_notices_values_come_back_as_they_were(store: Store) -> None:
+    values = {"words": ["кот", "<b>"], "limit": 3, "choices": [{"label": "★", "prompt": "a red star"}], "zero": "\x00"}
+    await _notice(store, params=values, edit_message_id=5, reply_to_message_id=6)
+    (notice,) = await _notices(store)
+    assert notice.params == values
+    assert (notice.edit_message_id, notice.reply_to_message_id, notice.state) == (5, 6, SendState.PENDING)
+
+
+async def test_notices_go_out_oldest_first(store: Store) -> None:
+    for key in ("a", "b", "c"):
+        await _notice(store, key)
+    assert [notice.key for notice in await _notices(store)] == ["a", "b", "c"]
+
+
+async def test_a_notice_that_replaces_a_status_waits_for_it(store: Store) -> None:
+    job = await store.job(await store.user())
+    await _notice(store, job_id=job.id)
+    assert await _notices(store) == []
+    await _mark(store, job.id, 0, SendState.UNKNOWN)
+    assert len(await _notices(store)) == 1
+
+
+@pytest.mark.parametrize("state", [SendState.SENDING, SendState.SENT, SendState.FAILED])
+async def test_a_tried_notice_is_not_due(store: Store, state: SendState) -> None:
+    await _notice(store)
+    await _mark_notice(store, (await _notices(store))[0], state)
+    assert await _notices(store) == []
+
+
+async def test_a_notice_retried_waits_and_counts(store: Store) -> None:
+    await _notice(store)
+    await _mark_notice(store, (await _notices(store))[0], SendState.PENDING, retry_s=60, error="502")
+    assert await _notices(store) == []
+    await store.sql("UPDATE notice SET next_at = 0")
+    assert [notice.attempt for notice in await _notices(store)] == [1]
+
+
+async def test_settled_notices_of_a_button_are_counted_by_their_exact_beginning(store: Store) -> None:
+    for key in ("view:1:0", "view:1:1", "view:10:0", "view%1:0"):
+        await _notice(store, key, dedupe_key=key)
+    for notice in await _notices(store):
+        if notice.key != "view:1:1":
+            await _mark_notice(store, notice, SendState.SENT)
+    async with store.database.read() as session:
+        notices = NoticeRepository(session)
+        assert await notices.sent_count("view:1:") == 1
+        assert await notices.sent_count("view%") == 1
+
+
+async def test_a_notices_values_are_its_persons_alone(store: Store) -> None:
+    owner, other = await store.user(), await store.user()
+    await _notice(store, user_id=owner.id, params={"choices": []})
+    (notice,) = await _notices(store)
+    async with store.database.read() as session:
+        notices = NoticeRepository(session)
+        assert await notices.params(notice.public_id, owner.id) == {"choices": []}
+        assert await notices.params(notice.public_id, other.id) is None
+        assert await notices.params("no-such-notice", owner.id) is None

@@ -1,0 +1,69 @@
+"""Picture files by content."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from storage.errors import MediaMissing
+from storage.media import MediaStore
+
+DATA = b"a picture"
+
+
+def _files(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+def test_what_is_put_can_be_got(tmp_path: Path) -> None:
+    media = MediaStore(str(tmp_path))
+    assert media.get(media.put(DATA, ".png")) == DATA
+
+
+def test_the_id_is_the_content(tmp_path: Path) -> None:
+    media = MediaStore(str(tmp_path))
+    assert media.put(DATA, ".png") == hashlib.sha256(DATA).hexdigest() + ".png"
+    assert media.put(DATA + b"!", ".png") != media.put(DATA, ".png")
+
+
+def test_the_same_bytes_are_stored_once(tmp_path: Path) -> None:
+    media = MediaStore(str(tmp_path))
+    assert media.put(DATA, ".png") == media.put(DATA, ".png")
+    assert len(_files(tmp_path)) == 1
+
+
+def test_the_same_bytes_with_another_suffix_are_another_file(tmp_path: Path) -> None:
+    media = MediaStore(str(tmp_path))
+    media.put(DATA, ".png")
+    media.put(DATA, ".jpg")
+    assert len(_files(tmp_path)) == 2
+
+
+def test_a_second_store_over_the_same_folder_sees_it(tmp_path: Path) -> None:
+    media_id = MediaStore(str(tmp_path)).put(DATA, ".png")
+    assert MediaStore(f"file://{tmp_path}").get(media_id) == DATA
+
+
+def test_an_object_store_serves_the_same(tmp_path: Path) -> None:
+    media = MediaStore("memory://pictures")
+    assert media.get(media.put(DATA, ".png")) == DATA
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MediaMissing, match=r"ab12\.png"):
+        MediaStore(str(tmp_path)).get("ab12.png")
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_no_half_file_stays_when_the_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    media = MediaStore(str(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, broken, no_space)
+        with pytest.raises(OSError, match="No space"):
+            media.put(DATA, ".png")
+    assert _files(tmp_path) == []
+    assert media.get(media.put(DATA, ".png")) == DATA

@@ -1,0 +1,90 @@
+"""Every recipe learns within seconds, and goes on along the same loss curve after kill -9."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.autoencoder import AutoencoderRecipe
+from training.loop import Recipe, Run, Schedule, load_average
+from training.text_encoder import AttributeReader, TextEncoderRecipe, build_text_encoder, build_tokenizer, tokenize
+from training.text_to_image import TextToImageRecipe
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def losses(recipe: Recipe, folder: Path) -> list[float]:
+    run = Run(recipe, folder, save_every_s=1e9, say=lambda line: None)
+    run.go_on()
+    return run.losses
+
+
+def falls(curve: list[float], share: float) -> bool:
+    fifth = len(curve) // 5
+    return sum(curve[-fifth:]) < share * sum(curve[:fifth])
+
+
+def test_the_text_encoder_learns(tmp_path: Path) -> None:
+    curve = losses(TextEncoderRecipe(Schedule(steps=40, learning_rate=2e-3, batch=32, warmup=5)), tmp_path)
+    assert falls(curve, 0.75)
+
+
+def test_the_autoencoder_learns(tmp_path: Path) -> None:
+    curve = losses(AutoencoderRecipe(Schedule(steps=20, learning_rate=2e-3, batch=2, warmup=3)), tmp_path)
+    assert falls(curve, 0.8)
+
+
+def test_the_unet_learns(tmp_path: Path) -> None:
+    losses(TextEncoderRecipe(Schedule(steps=1, learning_rate=1e-3, batch=2)), tmp_path)
+    schedule = Schedule(steps=25, learning_rate=1.5e-3, batch=8, warmup=5)
+    curve = losses(TextToImageRecipe(tmp_path, schedule, scenes=64), tmp_path)
+    assert falls(curve, 0.85)
+
+
+def test_the_average_is_what_is_loaded(tmp_path: Path) -> None:
+    recipe = TextEncoderRecipe(Schedule(steps=3, learning_rate=1e-3, batch=2))
+    run = Run(recipe, tmp_path, say=lambda line: None)
+    run.go_on()
+    reader = AttributeReader(build_text_encoder(recipe.tokenizer))
+    assert load_average(tmp_path, recipe.name, reader) == 3
+    name = "heads.0.weight"
+    assert torch.equal(reader.state_dict()[name], run.average[name])
+    assert not torch.equal(reader.state_dict()[name], recipe.trained.state_dict()[name])
+
+
+def test_the_tokenizer_reads_case_markup_and_yo_alike() -> None:
+    tokenizer = build_tokenizer()
+    ids, mask = tokenize(tokenizer, ["Жёлтая ЗВЕЗДА!", "<b>желтая</b> звезда.", "waterfall"])
+    assert torch.equal(ids[0], ids[1])
+    assert tokenizer.convert_ids_to_tokens(ids[2].tolist())[:2] == ["<unk>", "</s>"]
+    assert mask[2].sum() == 2
+
+
+COMMAND = [sys.executable, "-m", "training", "text-encoder", "--steps", "30", "--batch", "4", "--save-every", "0", "--cache"]
+
+
+def test_a_killed_run_goes_on_along_the_same_loss_curve(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([*COMMAND, str(tmp_path / "whole")], env=environment, check=True, capture_output=True)
+    killed = subprocess.Popen([*COMMAND, str(tmp_path / "killed")], env=environment, stdout=subprocess.DEVNULL)
+    checkpoint = tmp_path / "killed" / "text-encoder.pt"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    steps_before = torch.load(checkpoint, weights_only=True)["step"]
+    subprocess.run([*COMMAND, str(tmp_path / "killed")], env=environment, check=True, capture_output=True)
+    whole = torch.load(tmp_path / "whole" / "text-encoder.pt", weights_only=True)
+    resumed = torch.load(checkpoint, weights_only=True)
+    assert 0 < steps_before < 30
+    assert resumed["losses"] == whole["losses"]
+    assert all(torch.equal(value, resumed["average"][name]) for name, value in whole["average"].items())

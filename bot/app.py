@@ -104,6 +104,7 @@ class Application:
             try:
                 await self._jobs.sweep()
                 await forget_old(self._db, self._bot.id)
+                self._deliverer.limiter.forget_idle()
                 self._deliverer.wake()
             except Exception as error:
                 log.error("sweep: %s: %s", type(error).__name__, error)

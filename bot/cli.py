@@ -84,7 +84,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _up(options: argparse.Namespace) -> int:
     from bot.demo import engine_children
     from bot.logs import set_up_logs
-    from bot.settings import TelegramSettings, read
+    from bot.settings import StorageSettings, TelegramSettings, read
     from bot.supervise import Supervisor
     from bot.telegram import make_bot
 
@@ -92,7 +92,7 @@ def _up(options: argparse.Namespace) -> int:
     make_bot(read(TelegramSettings))  # says what is wrong with the token before anything starts
     _migrate(options)
     print("The family kandinsky-nano draws on this machine's CPU. Stop with Ctrl+C.")
-    return _until_stopped(Supervisor(engine_children({})).run())
+    return _until_stopped(Supervisor(engine_children({}), read(StorageSettings)).run())
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -125,11 +125,16 @@ def _worker(options: argparse.Namespace) -> int:
             await database.close()
 
     asyncio.run(check())
+    import warnings
+
+    from celery.exceptions import SecurityWarning
+
     from bot.tasks import app
 
     queues = ",".join(f"{options.family}.{lane}" for lane in options.lanes.split(","))
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    app.worker_main(["worker", "--pool", "prefork", "--concurrency", "1", "--queues", queues, "--loglevel", "INFO", *quiet])
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # who runs it as root in a container knows
+    plain = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+    app.start(["--quiet", "worker", "--pool", "prefork", "--concurrency", "1", "--queues", queues, *plain])
     return 0
 
 

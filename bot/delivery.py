@@ -221,7 +221,7 @@ class Deliverer:
         if target is None:
             await self._outbox.notice_sending(notice.id)
         tried = await attempt(call)
-        if tried.fate == Fate.GONE and notice.job_id is not None:
+        if tried.fate == Fate.GONE and notice.job_id is not None and notice.key != "view":
             await self._outbox.notice_sending(notice.id)
             said = self.messages.notice(notice, language)
             target, tried = None, await attempt(self._say(notice.chat_id, said, notice.reply_to_message_id))

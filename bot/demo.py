@@ -64,7 +64,7 @@ class Demo:
             }
             person = sandbox.person(_NAMES[self.language], self.language)
             stop_s = 2.0 if self.steps else 10.0  # nothing is lost by insisting: SQL has everything
-            supervisor = asyncio.create_task(Supervisor(engine_children(environment), stop_s).run())
+            supervisor = asyncio.create_task(Supervisor(engine_children(environment), storage, stop_s).run())
             try:
                 if self.steps:
                     return await self._with(supervisor, self._play(person))

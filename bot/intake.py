@@ -81,7 +81,8 @@ class Poller:
         raise RuntimeError(answer.get("description"))
 
     async def _store(self, updates: list[dict[str, Any]]) -> int:
-        """Store a batch; return the offset that confirms it."""
+        """Store a batch in the order of its numbers; return the offset that confirms it."""
+        updates = sorted(updates, key=lambda update: int(update["update_id"]))
         batch = [(int(update["update_id"]), chat_of(update), json.dumps(update, ensure_ascii=True)) for update in updates]
         async with self._db.begin() as session:
             await InboxRepository(session).add(self._bot.id, batch)

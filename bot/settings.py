@@ -16,9 +16,7 @@ class SettingsError(Exception):
 
 
 class TelegramSettings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="TELEGRAM_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="TELEGRAM_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
     token: SecretStr | None = None
     api: str = "https://api.telegram.org"
 
@@ -51,7 +49,7 @@ class StorageSettings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        return self.broker_url or "filesystem://"
+        return self.broker_url or "filesystem://localhost"
 
     @property
     def bells(self) -> Path:

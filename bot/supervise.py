@@ -41,8 +41,8 @@ class ChildGivesUp(Exception):
 class Supervisor:
     """Start children, start them again when they die, stop them together."""
 
-    def __init__(self, children: list[Child], stop_s: float = _STOP_S) -> None:
-        self._children, self._stop_s = children, stop_s
+    def __init__(self, children: list[Child], storage: StorageSettings, stop_s: float = _STOP_S) -> None:
+        self._children, self._storage, self._stop_s = children, storage, stop_s
 
     async def run(self) -> None:
         """Run until cancelled. Raises: ChildGivesUp when one dies again and again, or says it cannot run at all."""
@@ -66,7 +66,7 @@ class Supervisor:
             if code == 2 or child.deaths >= _GIVE_UP:
                 raise ChildGivesUp(f"{child.name} cannot run (exit code {code}); its last lines above say why.")
             log.warning("%s ended with code %d; starting it again", child.name, code)
-            await release_jobs_of(child.process.pid)
+            await self._release_jobs_of(child.process.pid)
             await asyncio.sleep(0.1 * 2 ** min(child.deaths - 1, 5))
 
     async def _stop(self) -> None:
@@ -81,15 +81,16 @@ class Supervisor:
                 process.kill()
                 await process.wait()
 
+    async def _release_jobs_of(self, pid: int) -> None:
+        """Give back at once what a dead worker was drawing: no need to wait for its lease."""
+        database = Database(self._storage.database)
 
-async def release_jobs_of(pid: int) -> None:
-    """Give back at once what a dead worker of this machine was drawing: no need to wait for its lease."""
-    database = Database(read(StorageSettings).database)
+        async def nobody(queue: str, times: int) -> None:
+            """The worker that starts next looks for work by itself."""
 
-    async def nobody(queue: str, times: int) -> None:
-        """The worker that starts next looks for work by itself."""
-
-    try:
-        await Jobs(database, read(JobSettings), nobody).release(process_name(pid), "worker process lost", crashed=True)
-    finally:
-        await database.close()
+        try:
+            await Jobs(database, read(JobSettings), nobody).release(process_name(pid), "worker process lost", crashed=True)
+        except Exception as error:
+            log.error("jobs of process %d not given back: %s; the sweep will", pid, type(error).__name__)
+        finally:
+            await database.close()

@@ -2,15 +2,27 @@
 
 import asyncio
 import logging
+import os
+import sys
+import threading
 from typing import Any
 
-from celery.signals import setup_logging, task_failure, worker_process_init, worker_shutdown, worker_shutting_down
+from billiard.pool import RUN
+from celery.concurrency.prefork import TaskPool
+from celery.signals import (
+    setup_logging,
+    task_failure,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from bot.broker import Bell, make_celery
 from bot.jobs import Jobs
 from bot.logs import set_up_logs
 from bot.settings import JobSettings, StorageSettings, WorkerSettings, process_name, read
-from bot.worker import RenderChild
+from bot.worker import CANNOT_LOAD, RenderChild
 from storage.database import Database
 from storage.domain import WorkerState
 from storage.repositories.workers import WorkerRepository
@@ -20,6 +32,8 @@ log = logging.getLogger(__name__)
 storage = read(StorageSettings)
 app = make_celery(storage)
 _child: list[RenderChild] = []  # one per process, made after it was spawned
+_stopping = threading.Event()
+_SIGNAL_S = 0.5  # how much later than its child a parent may hear of a signal to both
 
 
 @app.task(name="render")  # type: ignore[untyped-decorator]
@@ -46,8 +60,36 @@ def _child_lost(exception: BaseException | None = None, **_: Any) -> None:
     asyncio.run(_in_parent(release=True))
 
 
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _watch_child(sender: Any, **_: Any) -> None:
+    """With a broker that is polled (the embedded one), begin anew when the child dies.
+
+    There parent and child share one locked pipe: a child that is killed while it waits for work takes the lock along,
+    and no later child ever gets a task. Celery's event-driven pool gives each child a pipe of its own.
+    """
+    pool = sender.pool._pool
+    if isinstance(pool, TaskPool.BlockingPool):
+        pool.on_process_down = lambda child: _begin_anew(child.exitcode) if pool._state == RUN else None
+
+
+def _begin_anew(exitcode: int) -> None:
+    if exitcode == CANNOT_LOAD:
+        os._exit(2)  # the child has said why; another try would end the same way
+    if _stopping.wait(_SIGNAL_S):
+        return  # whoever stopped this worker signalled its child too
+    log.warning("render child ended with code %d; the worker begins anew", exitcode)
+    try:
+        asyncio.run(_in_parent(release=True))
+    except Exception as error:
+        log.error("its job was not given back: %s; the sweep will", type(error).__name__)
+    settings = read(WorkerSettings)
+    arguments = ["--family", settings.family, "--lanes", settings.lanes, "--device", settings.device]
+    os.execv(sys.executable, [sys.executable, "-m", "bot.cli", "worker", *arguments])  # noqa: S606
+
+
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _draining(**_: Any) -> None:
+    _stopping.set()
     asyncio.run(_in_parent(state=WorkerState.DRAINING))
 
 

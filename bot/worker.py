@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BEAT_S = 1.0
+CANNOT_LOAD = 78  # exit code of a child whose weights will never load
 _EXIT_FRESH = 70  # the child asks for a fresh process
 _EXIT_STALLED = 75
 
@@ -90,8 +91,9 @@ class RenderChild:
             self._engine = load(self._worker.family, self._worker.lane_names, self._worker.device, self._worker.memory)
         except Exception as error:
             log.critical("cannot load %s: %s", self._worker.family, error)
-            os._exit(_EXIT_FRESH)
+            os._exit(CANNOT_LOAD)
         self._state = WorkerState.IDLE
+        asyncio.run_coroutine_threadsafe(self._ring_if_waiting(), self._loop)
         log.info("%s ready in %.1f s", self._worker.family, time.monotonic() - self._loading_since)
 
     async def _live(self) -> None:

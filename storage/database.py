@@ -42,7 +42,8 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
-        self._reading = self.engine.execution_options(**{_READ_ONLY: True})
+        one_moment = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self.engine.execution_options(**{_READ_ONLY: True}, **one_moment)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:

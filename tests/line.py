@@ -42,7 +42,7 @@ class Line:
     async def children_running(self, *commands: str) -> AsyncIterator[None]:
         """Run `run` and `worker` as processes that are started again when they die."""
         self.children = {command: Child(command, (command,), self.environment) for command in commands}
-        supervisor = asyncio.create_task(Supervisor(list(self.children.values()), stop_s=3).run())
+        supervisor = asyncio.create_task(Supervisor(list(self.children.values()), self.storage, stop_s=3).run())
         try:
             yield
         finally:

@@ -107,8 +107,9 @@ class NoticeRepository:
         now = (await self._session.scalar(select(db_now()))) or 0.0
         row = NoticeRow(
             public_id=new_public_id(), bot_id=new.bot_id, user_id=new.user_id, chat_id=new.chat_id, key=new.key,
-            dedupe_key=new.dedupe_key, params=json.dumps(new.params, ensure_ascii=False), job_id=new.job_id, picture_id=new.picture_id,
-            edit_message_id=new.edit_message_id, reply_to_message_id=new.reply_to_message_id, created_at=now,
+            dedupe_key=new.dedupe_key, params=json.dumps(new.params, ensure_ascii=False), job_id=new.job_id,
+            picture_id=new.picture_id, edit_message_id=new.edit_message_id,
+            reply_to_message_id=new.reply_to_message_id, created_at=now,
         )  # fmt: skip
         self._session.add(row)
         await self._session.flush()

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiogram import Bot
+from pydantic import SecretStr
 
-from bot.settings import JobSettings, TelegramSettings
+from bot.settings import JobSettings, TelegramSettings, read
 from bot.telegram import make_bot
 from bot.texts import Texts
 from sandbox.person import Person
@@ -32,7 +33,7 @@ def texts() -> Texts:
 
 @pytest.fixture
 def settings() -> JobSettings:
-    return JobSettings()
+    return read(JobSettings)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def box() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def bot(box: Sandbox) -> AsyncIterator[Bot]:
-    made = make_bot(TelegramSettings(token=TOKEN, api=box.url))
+    made = make_bot(TelegramSettings(token=SecretStr(TOKEN), api=box.url))
     yield made
     # the connector directly: AiohttpSession.close() sleeps a quarter of a second
     if made.session._session is not None:  # type: ignore[attr-defined]

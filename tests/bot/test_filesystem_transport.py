@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import Empty
 
 import pytest
-from kombu import Connection
+from kombu.connection import Connection
 
 from bot import filesystem_transport
 
@@ -34,7 +34,7 @@ def _put(connection: Connection, queue: str, *payloads: object) -> None:
 
 
 def _take_all(connection: Connection, queue: str) -> list[object]:
-    taken = []
+    taken: list[object] = []
     with connection.SimpleQueue(queue) as simple:
         while True:
             try:
@@ -68,9 +68,7 @@ def test_an_empty_queue_is_empty(connection: Connection) -> None:
     assert _take_all(connection, QUEUE) == []
 
 
-def test_a_message_is_seen_whole_or_not_at_all(
-    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_message_is_seen_whole_or_not_at_all(connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace = os.replace
     seen_before = []
 

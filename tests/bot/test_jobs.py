@@ -70,7 +70,7 @@ def wishes(store: Store) -> Wishes:
 
 
 async def _inbox(store: Store) -> dict[int, str]:
-    return dict(await store.sql("SELECT id, state FROM inbox"))  # type: ignore[arg-type]
+    return dict(await store.sql("SELECT id, state FROM inbox"))
 
 
 async def _notices(store: Store) -> list[str]:
@@ -101,9 +101,7 @@ async def test_a_wish_is_stored_whole_before_its_bell_rings(store: Store, jobs: 
     assert await store.sql("SELECT ordinal, state FROM delivery") == [(0, "pending")]
 
 
-async def test_a_request_that_the_family_refuses_stores_nothing(
-    store: Store, jobs: Jobs, bells: Bells, wishes: Wishes
-) -> None:
+async def test_a_request_that_the_family_refuses_stores_nothing(store: Store, jobs: Jobs, bells: Bells, wishes: Wishes) -> None:
     wish = await wishes.message(await store.user())
     with pytest.raises(RequestError):
         await jobs.submit(wish, replace(REQUEST, prompt="a cat at a computer"))
@@ -138,9 +136,7 @@ async def test_ten_presses_while_one_runs_are_one_job(store: Store, jobs: Jobs, 
 
 
 @pytest.mark.parametrize("stage", ["queued", "running", "rendered"])
-async def test_a_press_collapses_into_the_job_until_that_has_ended(
-    store: Store, jobs: Jobs, wishes: Wishes, stage: str
-) -> None:
+async def test_a_press_collapses_into_the_job_until_that_has_ended(store: Store, jobs: Jobs, wishes: Wishes, stage: str) -> None:
     user = await store.user()
     first = await jobs.submit(await wishes.press(user), REQUEST)
     if stage != "queued":
@@ -194,9 +190,9 @@ async def test_ten_messages_at_once_never_pass_the_limit(store: Store, jobs: Job
 
 
 async def test_the_days_limit_counts_pictures_and_gives_refunds_back(
-    store: Store, database: Database, bells: Bells, wishes: Wishes
+    store: Store, database: Database, settings: JobSettings, bells: Bells, wishes: Wishes
 ) -> None:
-    jobs = Jobs(database, JobSettings(per_day=5), bells)
+    jobs = Jobs(database, settings.model_copy(update={"per_day": 5}), bells)
     user = await store.user()
     first = await jobs.submit(await wishes.message(user), REQUEST)
     with pytest.raises(Refused) as refused:
@@ -207,9 +203,7 @@ async def test_the_days_limit_counts_pictures_and_gives_refunds_back(
     assert (await jobs.submit(await wishes.message(user), REQUEST)).created
 
 
-async def test_the_deadline_grows_with_the_measured_time(
-    store: Store, database: Database, jobs: Jobs, wishes: Wishes
-) -> None:
+async def test_the_deadline_grows_with_the_measured_time(store: Store, database: Database, jobs: Jobs, wishes: Wishes) -> None:
     user = await store.user()
     quick = (await jobs.submit(await wishes.message(user), REQUEST)).job
     async with database.begin() as session:
@@ -219,9 +213,7 @@ async def test_the_deadline_grows_with_the_measured_time(
     assert waits == {quick.id: pytest.approx(900), slow.id: pytest.approx(3000)}
 
 
-async def test_the_status_line_gets_place_workers_and_time(
-    store: Store, database: Database, jobs: Jobs, wishes: Wishes
-) -> None:
+async def test_the_status_line_gets_place_workers_and_time(store: Store, database: Database, jobs: Jobs, wishes: Wishes) -> None:
     await _worker(store)
     job = (await jobs.submit(await wishes.message(await store.user()), REQUEST)).job
     async with database.begin() as session:
@@ -312,9 +304,9 @@ async def test_a_drawing_that_cannot_succeed_ends_with_a_refund_and_a_word(store
     assert await _notices(store) == ["job.failed"]
 
 
-async def test_a_claim_holds_the_lease_of_the_settings(store: Store, database: Database) -> None:
+async def test_a_claim_holds_the_lease_of_the_settings(store: Store, database: Database, settings: JobSettings) -> None:
     await store.job(await store.user())
-    job = await claim(database, JobSettings(lease_s=3), "w1", FAMILY, LANES)
+    job = await claim(database, settings.model_copy(update={"lease_s": 3}), "w1", FAMILY, LANES)
     assert job is not None
     assert await store.number("SELECT lease_until - started_at FROM job") == pytest.approx(3, abs=0.01)
 

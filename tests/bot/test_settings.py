@@ -93,7 +93,7 @@ def test_everything_embedded_lives_in_the_data_folder(monkeypatch: pytest.Monkey
     assert settings.database == f"sqlite+aiosqlite:///{tmp_path}/data/kandinsky.db"
     assert settings.media == f"{tmp_path}/data/pictures"
     assert settings.bells == tmp_path / "data" / "bells"
-    assert settings.broker == "filesystem://"
+    assert settings.broker.startswith("filesystem://")
 
 
 def test_servers_named_by_url_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from aiogram import Bot
 from aiogram.types import BufferedInputFile, InputMediaPhoto
+from pydantic import SecretStr
 
 from bot.settings import SettingsError, TelegramSettings
 from bot.telegram import Fate, attempt, make_bot
@@ -41,9 +42,7 @@ async def test_429_was_not_applied_and_says_how_long_to_wait(box: Sandbox, bot: 
 
 
 @pytest.mark.parametrize("code", [500, 502, 503])
-async def test_a_server_error_from_telegram_itself_was_not_applied(
-    box: Sandbox, bot: Bot, anna: Person, code: int
-) -> None:
+async def test_a_server_error_from_telegram_itself_was_not_applied(box: Sandbox, bot: Bot, anna: Person, code: int) -> None:
     box.faults.server_error("sendMessage", code=code)
     assert await _fate(bot, anna) == Fate.NOT_APPLIED
 
@@ -117,7 +116,7 @@ async def test_an_answer_to_an_old_press_is_refused(bot: Bot) -> None:
 
 
 async def test_errors_do_not_tell_the_token(box: Sandbox, anna: Person) -> None:
-    bot = make_bot(TelegramSettings(token=TOKEN, api=box.url))
+    bot = make_bot(TelegramSettings(token=SecretStr(TOKEN), api=box.url))
     await box.stop()
     tried = await attempt(bot.send_message(anna.id, "hi"))
     assert tried.error

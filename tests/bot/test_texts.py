@@ -40,8 +40,9 @@ def _keys_of_code() -> set[str]:
     found = set()
     for room in ("bot", "handlers"):
         for _, node in _strings(room):
-            if isinstance(node, ast.Constant) and KEY.match(node.value) and node.value.partition(".")[0] in GROUPS:
-                found.add(node.value)
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and KEY.match(text) and text.partition(".")[0] in GROUPS:
+                found.add(text)
     return found - {NO_TEXT}
 
 

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import ClauseElement, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import ORMExecuteState, Session
 
@@ -109,7 +109,8 @@ class Store:
 def _speaks_postgresql(state: ORMExecuteState) -> None:
     """Whatever a test runs on SQLite must be a statement that PostgreSQL's dialect can write, too."""
     if not state.is_relationship_load and not state.is_column_load:
-        state.statement.compile(dialect=postgresql.dialect())
+        statement = cast("ClauseElement", state.statement)
+        statement.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(scope="session")

@@ -62,10 +62,14 @@ async def test_what_is_written_while_reading_is_not_kept(store: Store) -> None:
 
 async def test_an_exception_takes_everything_back(store: Store) -> None:
     await _worker_row(store)
-    with pytest.raises(RuntimeError, match="stop"):
+
+    async def write_and_fail() -> None:
         async with store.database.begin() as session:
             await session.execute(text(_ADD_ONE))
             raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        await write_and_fail()
     assert await store.number("SELECT seen_at FROM worker") == 0
 
 

@@ -17,7 +17,7 @@ async def _place(store: Store, job: Job) -> int:
 
 
 async def _running(store: Store, user: User) -> int:
-    return int(await store.number("SELECT running FROM user WHERE id = :id", id=user.id))
+    return int(await store.number('SELECT running FROM "user" WHERE id = :id', id=user.id))
 
 
 async def test_a_new_job_owes_a_status_holds_quota_and_is_in_the_audit(store: Store) -> None:
@@ -129,6 +129,19 @@ async def _taken_over(store: Store) -> tuple[Job, Job]:
     return stale, await store.claimed("w2")
 
 
+async def _write(store: Store, stale: Job, what: str) -> None:
+    async with store.database.begin() as session:
+        jobs = JobRepository(session)
+        if what == "rendered":
+            await jobs.rendered(stale, "toy", "00" * 32)
+        elif what == "requeue":
+            await jobs.requeue(stale, "late", crashed=True)
+        elif what == "finish":
+            await jobs.finish(stale, JobState.FAILED, "late", refund=True)
+        else:
+            await jobs.heartbeat(stale, "step", 1, 4, 30)
+
+
 @pytest.mark.parametrize("write", ["rendered", "requeue", "finish", "heartbeat"])
 @pytest.mark.parametrize("meanwhile", ["taken over", "requeued", "cancelled"])
 async def test_a_stale_worker_changes_nothing(store: Store, write: str, meanwhile: str) -> None:
@@ -143,16 +156,7 @@ async def test_a_stale_worker_changes_nothing(store: Store, write: str, meanwhil
         await store.claimed("w2")
     before = await store.get(stale), await store.audit(stale), await store.quota(stale)
     with pytest.raises(LostLease):
-        async with store.database.begin() as session:
-            jobs = JobRepository(session)
-            if write == "rendered":
-                await jobs.rendered(stale, "toy", "00" * 32)
-            elif write == "requeue":
-                await jobs.requeue(stale, "late", crashed=True)
-            elif write == "finish":
-                await jobs.finish(stale, JobState.FAILED, "late", refund=True)
-            else:
-                await jobs.heartbeat(stale, "step", 1, 4, 30)
+        await _write(store, stale, write)
     assert (await store.get(stale), await store.audit(stale), await store.quota(stale)) == before
 
 
@@ -348,8 +352,8 @@ async def test_waiting_names_each_queue_with_its_silence(store: Store) -> None:
         waiting = {lane: (count, age) for _, lane, count, age in await JobRepository(session).waiting()}
         await JobRepository(session).rung(FAMILY, "flash")
         after = {lane: age for _, lane, _, age in await JobRepository(session).waiting()}
-    assert waiting["flash"] == (2, pytest.approx(60, abs=2))
-    assert waiting["base"] == (1, pytest.approx(0, abs=2))
+    assert {lane: count for lane, (count, _) in waiting.items()} == {"flash": 2, "base": 1}
+    assert {lane: age for lane, (_, age) in waiting.items()} == pytest.approx({"flash": 60, "base": 0}, abs=2)
     assert after["flash"] == pytest.approx(0, abs=2)
 
 

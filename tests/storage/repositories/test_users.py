@@ -39,9 +39,9 @@ async def test_who_writes_again_has_not_blocked_the_bot(store: Store) -> None:
     user = await store.user(5)
     async with store.database.begin() as session:
         await UserRepository(session).mark_blocked(user.id)
-    assert await store.number("SELECT blocked_at IS NOT NULL FROM user")
+    assert await store.number('SELECT blocked_at IS NOT NULL FROM "user"')
     await store.user(5)
-    assert await store.number("SELECT blocked_at IS NULL FROM user")
+    assert await store.number('SELECT blocked_at IS NULL FROM "user"')
 
 
 async def _spent(store: Store, user_id: int) -> int:

@@ -18,6 +18,7 @@ from bot.messages import Messages
 from bot.settings import DrawingSettings, JobSettings, StorageSettings, TelegramSettings, process_name, read
 from bot.telegram import Fate, attempt, make_bot
 from bot.texts import LANGUAGES, Texts
+from engine import catalog
 from handlers import errors, fallback, imagine, result, start, suggest, waiting
 from storage.database import Database
 from storage.media import MediaStore
@@ -164,5 +165,6 @@ class Application:
 
 async def serve() -> None:
     """Run the bot process from the settings in the environment."""
-    bot = make_bot(read(TelegramSettings))
-    await Application(bot, read(StorageSettings), read(JobSettings), read(DrawingSettings)).run()
+    drawing = read(DrawingSettings)
+    catalog.family(drawing.family)  # a wrong name is said now, not to the first person who writes
+    await Application(make_bot(read(TelegramSettings)), read(StorageSettings), read(JobSettings), drawing).run()

@@ -51,6 +51,7 @@ class Deliverer:
     def __post_init__(self) -> None:
         self._outbox = Outbox(self.database, self.bot.id)
         self._busy: set[int] = set()
+        self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
@@ -83,6 +84,7 @@ class Deliverer:
 
     async def tick(self) -> None:
         """Start everything that is due and may go now."""
+        self._settled.clear()
         due = await self._outbox.due()
         for delivery, job, language in due.results:
             self._start(job.chat_id, partial(self._send_result, delivery, job, language), partial(self._retry, delivery))
@@ -96,6 +98,7 @@ class Deliverer:
             if now - at < _PROGRESS_S:
                 continue
             said = await self._status(job, language)
+            self._shown[job.id] = (last_text, now)
             if said.text != last_text:
                 self._start(job.chat_id, partial(self._show_progress, job, said), None, reserve=_PROGRESS_RESERVE)
         watched = {job.id for job, _ in due.watched}
@@ -108,7 +111,7 @@ class Deliverer:
         retry: Callable[[str], Awaitable[None]] | None,
         reserve: float = 0.0,
     ) -> None:
-        if chat_id in self._busy or not self.limiter.take(chat_id, reserve):
+        if chat_id in self._busy or chat_id in self._settled or not self.limiter.take(chat_id, reserve):
             return
         self._busy.add(chat_id)
         task = asyncio.create_task(self._guard(chat_id, send, retry))
@@ -127,6 +130,7 @@ class Deliverer:
                 await retry(type(error).__name__)
         finally:
             self._busy.discard(chat_id)
+            self._settled.add(chat_id)
             self._wake.set()
 
     async def _retry(self, owed: Delivery | Notice, error: str) -> None:

@@ -15,9 +15,11 @@ from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.users import UserRepository
-from storage.repositories.workers import TimingRepository, WorkerRepository
+from storage.repositories.workers import LeaseRepository, TimingRepository, WorkerRepository
 
 log = logging.getLogger(__name__)
+
+_ASLEEP_S = 30.0  # between two sweeps: longer than any sweep takes
 
 Ring = Callable[[str, int], Awaitable[None]]
 
@@ -106,24 +108,27 @@ class Jobs:
         """Take back jobs whose worker died, stop what is overdue, and ring bells that were lost."""
         async with self._db.begin() as session:
             jobs = JobRepository(session)
+            passed_s = await LeaseRepository(session).since("swept")
+            if passed_s > _ASLEEP_S:  # the bot itself was away: nobody's time ran out meanwhile
+                await jobs.extend_deadlines(passed_s)
             for job in await jobs.lost():
                 await self._give_back(session, job, "worker lost", crashed=True)
             for job in await jobs.unwanted():
                 await self._give_back(session, job, "cancelled while it was given back", crashed=False)
             for job in await jobs.overdue():
                 await self._fail(session, job, "deadline")
-            bells = await self._bells(session)
+            bells = await self._bells(session, passed_s)
             await WorkerRepository(session).forget_older(3600)
         for queue, times in bells:
             await self._ring(queue, times)
 
-    async def _bells(self, session: AsyncSession) -> list[tuple[str, int]]:
+    async def _bells(self, session: AsyncSession, passed_s: float) -> list[tuple[str, int]]:
         jobs, workers = JobRepository(session), WorkerRepository(session)
         bells = []
         for family, lane, queued, silent_s in await jobs.waiting():
             alive = await workers.alive(family, lane, self._settings.worker_alive_s)
             if not alive:
-                await jobs.extend_deadlines(family, lane, self._settings.sweep_s)
+                await jobs.extend_deadlines(min(passed_s, _ASLEEP_S), family, lane)
             elif silent_s >= self._settings.rering_s:
                 await jobs.rung(family, lane)
                 bells.append((f"{family}.{lane}", min(queued, 2 * alive)))

@@ -26,7 +26,15 @@ def set_up_logs(role: str, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("aiogram.event", "celery.worker.strategy", "celery.app.trace", "httpx", "alembic", "celery.bootsteps", "celery.worker"):
+    for noisy in (
+        "aiogram.event",
+        "celery.worker.strategy",
+        "celery.app.trace",
+        "httpx",
+        "alembic",
+        "celery.bootsteps",
+        "celery.worker",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     sys.excepthook = lambda kind, value, trace: logging.getLogger(role).critical(
         "stopped by %s", kind.__name__, exc_info=(kind, value, trace)

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 S = TypeVar("S", bound=BaseSettings)
@@ -75,6 +75,13 @@ class JobSettings(BaseSettings):
     deadline_s: float = Field(900.0, gt=0)
     worker_alive_s: float = Field(15.0, gt=0)
     leader_s: float = Field(4.0, gt=0)
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> "JobSettings":
+        if self.renew_s * 2 > self.lease_s:
+            raise ValueError("JOB_RENEW_S must be at most half of JOB_LEASE_S, or a lease ends while its worker lives")
+        return self
+
     max_active: int = Field(3, ge=1)
     max_crashes: int = Field(3, ge=1)
     per_day: int = Field(0, ge=0, description="pictures a person may draw in 24 hours; 0 is no limit")

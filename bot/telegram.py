@@ -17,6 +17,7 @@ from aiogram.exceptions import (
     TelegramNetworkError,
     TelegramRetryAfter,
     TelegramServerError,
+    TelegramUnauthorizedError,
 )
 from aiohttp import ClientConnectorError
 
@@ -56,7 +57,7 @@ async def attempt(call: Awaitable[T]) -> Tried[T]:
         return Tried(Fate.BLOCKED, error=redact(error.message))
     except TelegramBadRequest as error:
         return Tried(_of_bad_request(error.message), error=redact(error.message))
-    except TelegramServerError as error:
+    except (TelegramServerError, TelegramUnauthorizedError) as error:  # a revoked token is the operator's to mend
         return Tried(Fate.NOT_APPLIED, error=redact(error.message))
     except TelegramNetworkError as error:
         refused = isinstance(error.__cause__ or error.__context__, ClientConnectorError)

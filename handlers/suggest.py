@@ -14,7 +14,7 @@ from storage.domain import Refused
 
 router = Router(name=__name__)
 
-_SHORT = 16  # characters of a label that shares its row
+_WIDTHS = ((9, 3), (20, 2))  # (characters of the longest label, buttons in a row)
 
 
 class ChoiceButton(CallbackData, prefix="say"):
@@ -23,11 +23,12 @@ class ChoiceButton(CallbackData, prefix="say"):
 
 
 def keyboard(notice: str, params: Mapping[str, Any]) -> InlineKeyboardMarkup | None:
-    """Draw the choices stored with a notice: short words three in a row, prompts one."""
+    """Draw the choices stored with a notice: short words three in a row, longer ones two, prompts one."""
     labels = [str(choice["label"]) for choice in params.get("choices", ())]
     if not labels:
         return None
-    width = 3 if max(map(len, labels)) <= _SHORT else 1
+    longest = max(map(len, labels))
+    width = next((width for characters, width in _WIDTHS if longest <= characters), 1)
 
     def button(index: int, label: str) -> InlineKeyboardButton:
         return InlineKeyboardButton(text=label, callback_data=ChoiceButton(notice=notice, index=index).pack())

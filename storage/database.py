@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Float, event
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
+
+from storage.errors import NoDatabase
 
 _READ_ONLY = "kandinsky_read_only"
 
@@ -38,7 +41,10 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine: AsyncEngine = create_async_engine(url)
+        try:
+            self.engine: AsyncEngine = create_async_engine(url)
+        except (ArgumentError, ModuleNotFoundError) as error:
+            raise NoDatabase(f"DATABASE_URL: {error}") from None
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)

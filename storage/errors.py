@@ -19,6 +19,10 @@ class LostLease(StorageError):
     """A worker wrote with a fence that is no longer the job's: somebody else has it."""
 
 
+class NoDatabase(StorageError):
+    """The database cannot be opened at all."""
+
+
 class OldSchema(StorageError):
     """The database is not at the revision this code was written for."""
 

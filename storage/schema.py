@@ -8,9 +8,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from storage.database import Database
-from storage.errors import OldSchema
+from storage.errors import NoDatabase, OldSchema
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -42,8 +43,12 @@ def newest_revision() -> str:
 
 async def check_schema(database: Database) -> None:
     """Raise `OldSchema` unless the database is at this code's revision."""
-    async with database.engine.connect() as connection:
-        current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    try:
+        async with database.engine.connect() as connection:
+            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    except (DBAPIError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise NoDatabase(f"DATABASE_URL: the database cannot be opened ({cause}). Run: kandinsky-bot migrate") from error
     newest = await asyncio.to_thread(newest_revision)
     if current != newest:
         raise OldSchema(f"The database is at revision {current or 'none'}, this code needs {newest}. Run: kandinsky-bot migrate")

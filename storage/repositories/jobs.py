@@ -77,7 +77,7 @@ class JobRepository:
             )
             .order_by(UserRow.running, UserRow.last_served_at, JobRow.id)
             .limit(1)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=True, of=JobRow)
         )
         if row is None:
             return None
@@ -177,13 +177,12 @@ class JobRepository:
         """Jobs past their deadline that nobody has drawn."""
         return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now())
 
-    async def extend_deadlines(self, family: str, lane: str, seconds: float) -> None:
-        """Push deadlines of a queue whose workers are all away: waiting for a machine is nobody's fault."""
-        await self._session.execute(
-            update(JobRow)
-            .where(JobRow.state == JobState.QUEUED, JobRow.family == family, JobRow.lane == lane)
-            .values(deadline_at=JobRow.deadline_at + seconds)
-        )
+    async def extend_deadlines(self, seconds: float, family: str | None = None, lane: str | None = None) -> None:
+        """Push the deadlines of waiting jobs, of one queue or of all: waiting for a machine is nobody's fault."""
+        query = update(JobRow).where(JobRow.state == JobState.QUEUED)
+        if family is not None:
+            query = query.where(JobRow.family == family, JobRow.lane == lane)
+        await self._session.execute(query.values(deadline_at=JobRow.deadline_at + seconds))
 
     async def waiting(self) -> list[tuple[str, str, int, float]]:
         """(family, lane, queued jobs, seconds since the newest bell) of every queue with work."""

@@ -73,5 +73,15 @@ class LeaseRepository:
         row.owner, row.until = owner, now + seconds
         return True
 
+    async def since(self, name: str) -> float:
+        """Seconds since this was last called with `name`, by whomever; 0 the first time."""
+        now = (await self._session.scalar(select(db_now()))) or 0.0
+        row = await self._session.get(LeaseRow, name, with_for_update=True)
+        if row is None:
+            self._session.add(LeaseRow(name=name, owner="", until=now))
+            return 0.0
+        passed, row.until = now - row.until, now
+        return passed
+
     async def drop(self, name: str, owner: str) -> None:
         await self._session.execute(delete(LeaseRow).where(LeaseRow.name == name, LeaseRow.owner == owner))

@@ -455,16 +455,28 @@ async def test_each_queue_has_its_bell(store: Store, jobs: Jobs, bells: Bells) -
     assert sorted(bells.rung) == [(f"{FAMILY}.base", 1), (FLASH, 1)]
 
 
-async def test_without_workers_no_bell_rings_and_the_deadline_stands_still(
-    store: Store, jobs: Jobs, bells: Bells, settings: JobSettings
-) -> None:
+async def test_without_workers_no_bell_rings_and_the_deadline_stands_still(store: Store, jobs: Jobs, bells: Bells) -> None:
     await store.job(await store.user())
     await _worker(store, lanes=("base",))
     await _silence(store)
+    await jobs.sweep()
     before: Any = await store.number("SELECT deadline_at FROM job")
+    await _away(store, 5)
     await jobs.sweep()
     assert bells.rung == []
-    assert await store.number("SELECT deadline_at FROM job") == pytest.approx(before + settings.sweep_s)
+    assert await store.number("SELECT deadline_at FROM job") == pytest.approx(before + 5, abs=2)
+
+
+async def test_time_while_the_bot_was_away_is_nobodys(store: Store, jobs: Jobs) -> None:
+    job = await store.job(await store.user())
+    await _worker(store)
+    await jobs.sweep()
+    before: Any = await store.number("SELECT deadline_at FROM job")
+    await _away(store, 7200)
+    await store.sql("UPDATE job SET deadline_at = deadline_at - 7200")
+    await jobs.sweep()
+    assert (await store.get(job)).state == JobState.QUEUED
+    assert await store.number("SELECT deadline_at FROM job") == pytest.approx(before, abs=2)
 
 
 async def test_with_workers_the_deadline_comes_nearer(store: Store, jobs: Jobs) -> None:
@@ -473,6 +485,11 @@ async def test_with_workers_the_deadline_comes_nearer(store: Store, jobs: Jobs) 
     before: Any = await store.number("SELECT deadline_at FROM job")
     await jobs.sweep()
     assert await store.number("SELECT deadline_at FROM job") == before
+
+
+async def _away(store: Store, seconds: float) -> None:
+    """Make the last sweep be that long ago."""
+    await store.sql(f"UPDATE lease SET until = until - {seconds} WHERE name = 'swept'")  # noqa: S608
 
 
 async def test_a_swept_house_rings_nothing(jobs: Jobs, bells: Bells) -> None:

@@ -224,7 +224,7 @@ async def test_deadlines_move_for_waiting_jobs_of_one_queue(store: Store) -> Non
     await store.claim(lanes=("flash",))
     await store.sql("UPDATE job SET deadline_at = 100")
     async with store.database.begin() as session:
-        await JobRepository(session).extend_deadlines(FAMILY, "flash", 2)
+        await JobRepository(session).extend_deadlines(2, FAMILY, "flash")
     assert await store.sql("SELECT id, deadline_at FROM job ORDER BY id") == [
         (running.id, 100),
         (waiting.id, 102),

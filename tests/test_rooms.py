@@ -1,0 +1,57 @@
+"""What each room may load: the table of the house, checked in fresh processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OTHERS = {"bot", "handlers", "engine", "storage", "sandbox", "training"}
+
+FORBIDDEN = {
+    "handlers": {"torch", "celery", "sqlalchemy", "diffusers", "transformers", "bot", "sandbox", "training"},
+    "storage": {"aiogram", "celery", "torch", "diffusers", *(OTHERS - {"storage"})},
+    "sandbox": {"aiogram", "celery", "torch", "sqlalchemy", *(OTHERS - {"sandbox"})},
+    "engine": {"aiogram", "celery", "sqlalchemy", *(OTHERS - {"engine"})},
+    "training": {"aiogram", "celery", "sqlalchemy", *(OTHERS - {"training", "engine"})},
+}
+
+
+def modules_of(room: str) -> list[str]:
+    """Every module of a room by its dotted name, migrations aside: Alembic loads those."""
+    files = (file for file in (ROOT / room).rglob("*.py") if "migrations" not in file.parts and file.stem != "__main__")
+    return [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files]
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """Top-level names in `sys.modules` of a fresh process that imported these."""
+    code = f"import importlib, sys\nfor name in {modules!r}: importlib.import_module(name)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_a_room_loads_nothing_it_may_not(room: str) -> None:
+    assert not loaded_by(*modules_of(room)) & FORBIDDEN[room]
+
+
+def test_handlers_know_of_the_engine_and_storage_only_what_they_may() -> None:
+    code = "import importlib, sys\n" + "".join(f"importlib.import_module({name!r})\n" for name in modules_of("handlers"))
+    code += "print(*(name for name in sys.modules if name.startswith(('engine.', 'storage.'))))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"engine.requests", "engine.catalog", "engine.nano_world", "storage.domain"}
+
+
+def test_the_bot_process_and_the_workers_parent_load_no_torch() -> None:
+    assert not loaded_by("bot.app", "bot.tasks", "bot.cli", "bot.demo") & {"torch", "diffusers", "transformers"}
+
+
+def test_only_the_demo_knows_the_sandbox() -> None:
+    modules = [name for name in modules_of("bot") if name != "bot.demo"]
+    assert "sandbox" not in loaded_by(*modules)
+
+
+@pytest.mark.parametrize("room", sorted(OTHERS))
+def test_package_files_stay_empty(room: str) -> None:
+    assert all(not file.read_text().strip() for file in (ROOT / room).rglob("__init__.py"))

@@ -30,3 +30,4 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.nano
+	$(BIN)/python -m benchmarks.line

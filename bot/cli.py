@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from bot.settings import SettingsError, StorageSettings, read
+    from bot.settings import JobSettings, SettingsError, StorageSettings, read
     from engine import catalog
     from storage.database import Database
     from storage.schema import check_schema
@@ -125,6 +125,7 @@ def _worker(options: argparse.Namespace) -> int:
             await database.close()
 
     asyncio.run(check())
+    read(JobSettings)  # the child reads it too, but would say so only by dying
     import warnings
 
     from celery.exceptions import SecurityWarning
@@ -154,8 +155,12 @@ def _draw(options: argparse.Namespace) -> int:
     if not isinstance(outcome, Drawn):
         print(f"kandinsky-bot: nothing was drawn: {outcome}", file=sys.stderr)
         return 1
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    outcome.images[0].save(options.output)
+    try:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        outcome.images[0].save(options.output)
+    except (OSError, ValueError) as error:
+        print(f"kandinsky-bot: --output: {options.output} cannot be written: {error}", file=sys.stderr)
+        return 2
     print(f"{options.output}  {request.width}x{request.height}  seed {request.seed}")
     return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.settings import SettingsError, StorageSettings
-from bot.supervise import Child, Supervisor
+from bot.supervise import Child, ChildGivesUp, Supervisor
 from handlers.waiting import CancelButton
 from sandbox.person import Person
 from sandbox.server import Sandbox
@@ -28,6 +28,18 @@ _ANSWER_S = 60.0
 def engine_children(environment: Mapping[str, str]) -> list[Child]:
     """The bot and one CPU worker, as `up` and `demo` run them."""
     return [Child("bot", ("run",), environment), Child("worker", ("worker",), environment)]
+
+
+def sandbox_environment(sandbox: Sandbox, storage: StorageSettings) -> dict[str, str]:
+    """Settings of children that take the sandbox for Telegram, whatever the shell's own settings are."""
+    return {
+        "TELEGRAM_API": sandbox.url,
+        "TELEGRAM_TOKEN": sandbox.token,
+        "DATA_DIR": str(storage.folder),
+        "DATABASE_URL": storage.database,
+        "BROKER_URL": storage.broker,
+        "MEDIA_URL": storage.media,
+    }
 
 
 @dataclass
@@ -53,28 +65,30 @@ class Demo:
         storage = StorageSettings(data_dir=self.data)
         storage.folder.mkdir(parents=True, exist_ok=True)
         await self._migrate(storage)
-        async with Sandbox(token=_TOKEN, port=0 if self.steps else self.port) as sandbox:
-            environment = {
-                "TELEGRAM_API": sandbox.url,
-                "TELEGRAM_TOKEN": _TOKEN,
-                "DATA_DIR": str(storage.folder),
-                "DATABASE_URL": storage.database,
-                "BROKER_URL": storage.broker,
-                "MEDIA_URL": storage.media,
-            }
+        sandbox = await self._open_sandbox()
+        children = engine_children(sandbox_environment(sandbox, storage))
+        stop_s = 2.0 if self.steps else 10.0  # nothing is lost by insisting: SQL has everything
+        supervisor = asyncio.create_task(Supervisor(children, storage, stop_s).run())
+        try:
             person = sandbox.person(_NAMES[self.language], self.language)
-            stop_s = 2.0 if self.steps else 10.0  # nothing is lost by insisting: SQL has everything
-            supervisor = asyncio.create_task(Supervisor(engine_children(environment), storage, stop_s).run())
-            try:
-                if self.steps:
-                    return await self._with(supervisor, self._play(person))
-                print(f"Open the chat: {sandbox.url}/   (stop with Ctrl+C)", flush=True)
+            if self.steps:
+                return await self._with(supervisor, self._play(person))
+            print(f"Open the chat: {sandbox.url}/   (stop with Ctrl+C)", flush=True)
+            await supervisor
+            return 0
+        finally:
+            supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ChildGivesUp):
                 await supervisor
-                return 0
-            finally:
-                supervisor.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await supervisor
+            await sandbox.stop()
+
+    async def _open_sandbox(self) -> Sandbox:
+        sandbox = Sandbox(token=_TOKEN, port=0 if self.steps else self.port)
+        try:
+            await sandbox.start()
+        except OSError as error:
+            raise SettingsError(f"--port: {self.port} cannot be used ({error.strerror}). Try another, or 0 for any.") from None
+        return sandbox
 
     async def _migrate(self, storage: StorageSettings) -> None:
         database = Database(storage.database)

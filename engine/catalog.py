@@ -124,7 +124,7 @@ _KANDINSKY_3_1 = Family(
     weights="ai-forever/Kandinsky3.1",
     licence="Apache-2.0",
     memory=(MemoryPlan("full", "bfloat16", 26.0),),
-    mend="run `kandinsky-bot weights fetch kandinsky-3.1`",
+    mend="put its converted weights into the folder kandinsky-bot/weights/kandinsky-3.1 of ~/.local/share",
     examples=MappingProxyType(
         {
             "en": (

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.database import db_now
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState, new_public_id
@@ -62,15 +63,9 @@ class DeliveryRepository:
         error: str | None = None,
     ) -> None:
         """Record what became of one try; `retry_s` sets when the next may begin and counts this one."""
-        values: dict[str, Any] = {"state": state, "error": error}
-        if message_id is not None:
-            values["message_id"] = message_id
+        values = _tried(state, message_id, retry_s, error, DeliveryRow.attempt)
         if file_id is not None:
             values |= {"file_id": file_id, "file_unique_id": file_unique_id}
-        if state == SendState.SENT:
-            values["sent_at"] = db_now()
-        if retry_s is not None:
-            values |= {"next_at": db_now() + retry_s, "attempt": DeliveryRow.attempt + 1}
         await self._session.execute(
             update(DeliveryRow).where(DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal).values(**values)
         )
@@ -146,13 +141,7 @@ class NoticeRepository:
         retry_s: float | None = None,
         error: str | None = None,
     ) -> None:
-        values: dict[str, Any] = {"state": state, "error": error}
-        if message_id is not None:
-            values["message_id"] = message_id
-        if state == SendState.SENT:
-            values["sent_at"] = db_now()
-        if retry_s is not None:
-            values |= {"next_at": db_now() + retry_s, "attempt": NoticeRow.attempt + 1}
+        values = _tried(state, message_id, retry_s, error, NoticeRow.attempt)
         await self._session.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(**values))
 
     async def sent_count(self, prefix: str) -> int:
@@ -168,3 +157,17 @@ class NoticeRepository:
             select(NoticeRow.params).where(NoticeRow.public_id == public_id, NoticeRow.user_id == user_id)
         )
         return json.loads(params) if params else None
+
+
+def _tried(
+    state: SendState, message_id: int | None, retry_s: float | None, error: str | None, attempt: InstrumentedAttribute[int]
+) -> dict[str, Any]:
+    """What one try to send leaves in its row, whichever table that is in."""
+    values: dict[str, Any] = {"state": state, "error": error}
+    if message_id is not None:
+        values["message_id"] = message_id
+    if state == SendState.SENT:
+        values["sent_at"] = db_now()
+    if retry_s is not None:
+        values |= {"next_at": db_now() + retry_s, "attempt": attempt + 1}
+    return values

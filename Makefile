@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-long lint bench
+.PHONY: setup chromium demo test test-long lint bench
 
 setup: $(READY)
 
@@ -17,11 +17,17 @@ $(READY): pyproject.toml constraints.txt $(wildcard locales/*/LC_MESSAGES/*.po)
 demo: setup
 	$(BIN)/kandinsky-bot demo
 
-test: setup
+test: setup chromium
 	$(BIN)/pytest -m 'not long and not gpu'
 
-test-long: setup
+test-long: setup chromium
 	$(BIN)/pytest -m 'not gpu'
+
+# One test drives the chat page; without root or apt it is skipped, except in CI.
+chromium:
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } > /dev/null \
+	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium > /dev/null; } \
+	|| echo "There is no Chromium here: the test of the chat page is skipped."
 
 lint: setup
 	$(BIN)/ruff check .

@@ -8,9 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bot.demo import engine_children, sandbox_environment
-from bot.settings import StorageSettings
-from bot.supervise import Supervisor
+from bot.demo import demo_storage, sandbox_environment
+from bot.supervise import Supervisor, engine_children
+from engine import catalog
 from sandbox.person import Person
 from sandbox.server import Sandbox
 from storage.database import Database
@@ -21,18 +21,18 @@ _PATIENCE_S = 120.0
 
 async def measure(flash: int) -> list[tuple[str, str, str]]:
     """Return rows of (what, bar, measured)."""
-    storage = StorageSettings(data_dir=Path(tempfile.mkdtemp(prefix="kandinsky-bench-")))
+    storage = demo_storage(Path(tempfile.mkdtemp(prefix="kandinsky-bench-")))
     database = Database(storage.database)
     await migrate(database)
     await database.close()
     async with Sandbox() as sandbox:
-        children = engine_children(sandbox_environment(sandbox, storage))
+        children = engine_children(catalog.DEFAULT_FAMILY, sandbox_environment(sandbox, storage))
         supervisor = asyncio.create_task(Supervisor(children, storage, stop_s=3).run())
         try:
             person = sandbox.person("Bench", patience=_PATIENCE_S)
             first = await _picture(person)  # written before bot and worker are up
             later = [await _picture(person) for _ in range(flash)]
-            await person.presses("Draw with care")
+            await person.presses("With care")
             await person.sees_text("Drawing")
             other = sandbox.person("Other", patience=_PATIENCE_S)
             await other.says("/start")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiogram import Bot, Dispatcher, Router
+from aiogram import Bot, Dispatcher
 from aiogram.types import BotCommand
 
 from bot.broker import Bell, make_celery
@@ -15,7 +15,15 @@ from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
 from bot.messages import Messages
-from bot.settings import DrawingSettings, JobSettings, StorageSettings, TelegramSettings, process_name, read
+from bot.settings import (
+    DrawingSettings,
+    JobSettings,
+    SettingsError,
+    StorageSettings,
+    TelegramSettings,
+    process_name,
+    read,
+)
 from bot.telegram import Fate, attempt, make_bot
 from bot.texts import LANGUAGES, Texts
 from engine import catalog
@@ -34,10 +42,7 @@ def make_dispatcher(**handed: Any) -> Dispatcher:
     """Build the dispatcher with every router; `handed` are the callables that handlers name as arguments."""
     dispatcher = Dispatcher(disable_fsm=True, **handed)
     for module in (errors, start, waiting, result, suggest, imagine, fallback):
-        router: Router = module.router
-        if router.parent_router is not None:  # a second dispatcher in one process, as tests make
-            router._parent_router = None
-        dispatcher.include_router(router)
+        dispatcher.include_router(module.router)
     return dispatcher
 
 
@@ -49,12 +54,13 @@ class Application:
         self._db = Database(storage.database)
         self._bell = Bell(make_celery(storage))
         self._arrived = asyncio.Event()
+        self._ringing: set[asyncio.Task[None]] = set()
         texts = Texts()
         self._texts = texts
-        jobs = Jobs(self._db, settings, self._bell.ring)
+        jobs = Jobs(self._db, settings, self._ring_soon)
         self._jobs = jobs
         media = MediaStore(storage.media)
-        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media, settings)
+        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media)
         desk = Desk(self._db, self._deliverer.wake)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
@@ -86,15 +92,26 @@ class Application:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._introduce())
-                answer = answering(self._bot, self._texts)
-                tasks.create_task(Pump(self._bot, self._dispatcher, self._db, self._arrived, answer).run())
-                tasks.create_task(self._lead("poll", Poller(self._bot, self._db, self._arrived).run))
+                tasks.create_task(self._lead("intake", self._take_in))
                 tasks.create_task(self._lead("deliver", self._deliver))
                 tasks.create_task(self._lead("sweep", self._sweep))
         finally:
             self._bell.close()
             await self._bot.session.close()
             await self._db.close()
+
+    async def _ring_soon(self, queue: str, times: int) -> None:
+        """Ring without waiting: a broker that hangs must not hold up the answer to a press."""
+        ringing = asyncio.create_task(self._bell.ring(queue, times))
+        self._ringing.add(ringing)
+        ringing.add_done_callback(self._ringing.discard)
+
+    async def _take_in(self) -> None:
+        """Poll and handle under one lease: two processes that read the inbox would handle an update twice."""
+        answer = answering(self._bot, self._texts)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Poller(self._bot, self._db, self._arrived).run())
+            tasks.create_task(Pump(self._bot, self._dispatcher, self._db, self._arrived, answer).run())
 
     async def _deliver(self) -> None:
         await self._deliverer.take_over()
@@ -116,24 +133,30 @@ class Application:
         name, owner = f"{what}:{self._bot.id}", process_name()
         try:
             while True:
+                held_until = time.monotonic() + self._settings.leader_s  # from before the database answers
                 if await self._take(name, owner):
-                    task = asyncio.ensure_future(work())
-                    await self._hold(name, owner, task)
+                    try:
+                        await self._hold(name, owner, held_until, asyncio.ensure_future(work()))
+                    except* SettingsError as wrong:
+                        raise wrong.exceptions[0] from None
+                    except* Exception as group:
+                        log.error("%s stopped, and begins again", what, exc_info=group.exceptions[0])
                 await asyncio.sleep(0.5)
         finally:
             async with self._db.begin() as session:
                 await LeaseRepository(session).drop(name, owner)
 
-    async def _hold(self, name: str, owner: str, task: "asyncio.Future[None]") -> None:
-        held_until = time.monotonic() + self._settings.leader_s
+    async def _hold(self, name: str, owner: str, held_until: float, task: "asyncio.Future[None]") -> None:
+        """Run until the work ends or the lease is lost; the work has ended when this returns."""
         try:
             while time.monotonic() < held_until:
                 done, _ = await asyncio.wait({task}, timeout=self._settings.leader_s / 4)
                 if done:
                     task.result()
                     return
+                until = time.monotonic() + self._settings.leader_s
                 if await self._take(name, owner):
-                    held_until = time.monotonic() + self._settings.leader_s
+                    held_until = until
         finally:
             task.cancel()
             await asyncio.wait({task}, timeout=10)

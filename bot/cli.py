@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
+import tempfile
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=8080, help="port of the chat page (0: any free one)")
     demo.add_argument("--lang", default="en", choices=["en", "ru"], help="language of the person in the chat")
     demo.add_argument("--out", type=Path, help="save every picture the bot sends, and the transcript, here")
-    demo.add_argument("--data", type=Path, help="data folder (default: one for demos beside the bot's)")
+    demo.add_argument("--data", type=Path, help="data folder (default: one for demos; with steps, a new one)")
     for step, shape in (("say", "TEXT"), ("photo", "FILE"), ("press", "LABEL")):
         demo.add_argument(f"--{step}", action=_Step, metavar=shape, dest="steps", help=f"play a step: {step}")
     demo.set_defaults(run=_demo, steps=[])
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--family", default="kandinsky-nano")
     draw.add_argument("--flash", action=argparse.BooleanOptionalAction, default=True, help="four steps (default)")
     draw.add_argument("--base", action="store_false", dest="flash", help="fifty steps with guidance")
-    draw.add_argument("--seed", type=int)
+    draw.add_argument("--seed", type=int, default=1, help="another number, another picture (default: 1)")
     draw.add_argument("--size", help="WIDTHxHEIGHT in pixels")
     draw.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"))
     draw.set_defaults(run=_draw)
@@ -76,23 +77,30 @@ class _Step(argparse.Action):
 def _demo(options: argparse.Namespace) -> int:
     from bot.demo import Demo
 
-    data = options.data or _data_folder() / "demo"
-    demo = Demo(port=options.port, language=options.lang, data=data, out=options.out, steps=options.steps)
-    return _until_stopped(demo.run())
+    def play(data: Path) -> int:
+        demo = Demo(port=options.port, language=options.lang, data=data, out=options.out, steps=options.steps)
+        return _until_stopped(demo.run())
+
+    if options.steps and not options.data:  # played steps need no past, and must not meet a demo that is open in a browser
+        with tempfile.TemporaryDirectory(prefix="kandinsky-demo-") as folder:
+            return play(Path(folder))
+    return play(options.data or _data_folder() / "demo")
 
 
 def _up(options: argparse.Namespace) -> int:
-    from bot.demo import engine_children
     from bot.logs import set_up_logs
-    from bot.settings import StorageSettings, TelegramSettings, read
-    from bot.supervise import Supervisor
+    from bot.settings import DrawingSettings, StorageSettings, TelegramSettings, read
+    from bot.supervise import Supervisor, engine_children
     from bot.telegram import make_bot
 
     set_up_logs("up")
     make_bot(read(TelegramSettings))  # says what is wrong with the token before anything starts
     _migrate(options)
-    print("The family kandinsky-nano draws on this machine's CPU. Stop with Ctrl+C.")
-    return _until_stopped(Supervisor(engine_children({}), read(StorageSettings)).run())
+    family = read(DrawingSettings).family
+    small = " It knows a small world only; the weights of kandinsky-3.1 are not here." if family == "kandinsky-nano" else ""
+    children = engine_children(family, {})
+    print(f"{family} draws on this machine's CPU.{small} Stop with Ctrl+C.", flush=True)
+    return _until_stopped(Supervisor(children, read(StorageSettings)).run())
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -134,20 +142,18 @@ def _worker(options: argparse.Namespace) -> int:
 
     queues = ",".join(f"{options.family}.{lane}" for lane in options.lanes.split(","))
     warnings.filterwarnings("ignore", category=SecurityWarning)  # who runs it as root in a container knows
-    plain = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+    plain = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
     app.start(["--quiet", "worker", "--pool", "prefork", "--concurrency", "1", "--queues", queues, *plain])
     return 0
 
 
 def _draw(options: argparse.Namespace) -> int:
     from engine import catalog
-    from engine.requests import new_seed
 
     overrides: dict[str, Any] = {"num_images_per_prompt": 1, "flash": options.flash}
     if options.size:
         overrides["width"], overrides["height"] = _size(options.size)
-    seed = new_seed() if options.seed is None else options.seed
-    request = catalog.text_to_image(options.family, options.prompt, seed, **overrides)
+    request = catalog.text_to_image(options.family, options.prompt, options.seed, **overrides)
     from engine.engine import load
     from engine.outcomes import Drawn
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +22,6 @@ from bot.limiter import Limiter
 from bot.messages import Messages, Said
 from bot.outbox import Outbox
 from bot.presentation import as_file, as_photo, as_sheet
-from bot.settings import JobSettings
 from bot.telegram import Fate, Tried, attempt
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
@@ -45,7 +45,6 @@ class Deliverer:
     jobs: Jobs
     messages: Messages
     media: MediaStore
-    settings: JobSettings
     limiter: Limiter = field(default_factory=Limiter)
 
     def __post_init__(self) -> None:
@@ -54,6 +53,8 @@ class Deliverer:
         self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._own_errors: Counter[object] = Counter()
+        self._left_behind = False  # whether a row may say `sending` though nobody sends it
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
 
     def wake(self) -> None:
@@ -80,10 +81,15 @@ class Deliverer:
                 self._wake.clear()
         finally:
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=5)
+                _, late = await asyncio.wait(self._tasks, timeout=5)
+                for task in late:  # whoever delivers next must not be doing it beside us
+                    task.cancel()
 
     async def tick(self) -> None:
         """Start everything that is due and may go now."""
+        if self._left_behind and not self._busy:
+            await self._outbox.interrupted()
+            self._left_behind = False
         self._settled.clear()
         due = await self._outbox.due()
         for delivery, job, language in due.results:
@@ -134,16 +140,23 @@ class Deliverer:
             self._wake.set()
 
     async def _retry(self, owed: Delivery | Notice, error: str) -> None:
-        delay_s = _backoff(owed.attempt)
-        if isinstance(owed, Notice):
-            if owed.attempt >= _OWN_ERRORS:
+        """After an error of our own: try later, or give up after a few. What may have been sent is never sent unmarked."""
+        key = (type(owed), owed.id if isinstance(owed, Notice) else (owed.job_id, owed.ordinal))
+        self._own_errors[key] += 1
+        try:
+            if self._own_errors[key] < _OWN_ERRORS:
+                await self._outbox.after_own_error(owed, _backoff(self._own_errors[key]), error)
+                return
+            del self._own_errors[key]
+            if isinstance(owed, Notice):
                 await self._outbox.notice_done(owed, SendState.FAILED, None, error)
+            elif owed.ordinal == 0:
+                await self._outbox.settled(owed.job_id, 0, SendState.FAILED, error)
             else:
-                await self._outbox.notice_again(owed, delay_s, error)
-        elif owed.ordinal == 1 and owed.attempt >= _OWN_ERRORS:
-            await self._outbox.undeliverable(await self._outbox.job(owed.job_id), error)
-        else:
-            await self._outbox.again(owed.job_id, owed.ordinal, delay_s, error)
+                await self._outbox.undeliverable(await self._outbox.job(owed.job_id), error, blocked=False)
+        except Exception as second:
+            log.error("delivery: %s; looked after later", type(second).__name__)
+            self._left_behind = True
 
     async def _status(self, job: Job, language: str) -> Said:
         view, timing = await self.jobs.queue_view(job) if job.state == JobState.QUEUED else (None, None)
@@ -205,7 +218,7 @@ class Deliverer:
             await self._outbox.settled(job.id, 1, SendState.UNKNOWN, tried.error)
         else:
             log.warning("job %s undeliverable: %s", job.public_id, tried.error)
-            await self._outbox.undeliverable(job, tried.error)
+            await self._outbox.undeliverable(job, tried.error, blocked=tried.fate == Fate.BLOCKED)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
     async def _send_notice(self, notice: Notice, language: str) -> None:
@@ -213,7 +226,7 @@ class Deliverer:
         if notice.key == "view":
             call: Awaitable[Message | bool] = self._view(notice, language)
         elif notice.key == "file":
-            call = self._file(notice)
+            call = await self._file(notice)
         else:
             said = self.messages.notice(notice, language)
             if notice.job_id is not None and target is None:
@@ -261,17 +274,27 @@ class Deliverer:
             await self._outbox.remember_file(pictures[index - 1].id, "photo", answer.photo[-1])
         return answer
 
-    async def _file(self, notice: Notice) -> Message:
-        """Send one picture of a result, or its sheet, as a file without loss."""
+    async def _file(self, notice: Notice) -> Awaitable[Message]:
+        """Make ready one picture of a result, or its sheet, as a file without loss; what is returned sends it."""
         job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
         pictures = await self._outbox.pictures_of(job.id)
         wanted = [pictures[index - 1]] if index else pictures
+        known = await self._outbox.document_id(wanted[0]) if index else None
+        if known is not None:
+            return self._send_document(notice, known)
         data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
         png = await asyncio.to_thread(as_file, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
         name = f"kandinsky-{job.public_id}{f'-{index}' if index else ''}.png"
-        return await self.bot.send_document(
-            notice.chat_id, BufferedInputFile(png, name), reply_parameters=_reply(notice.reply_to_message_id)
-        )
+        return self._send_new_file(notice, BufferedInputFile(png, name), wanted[0].id if index else None)
+
+    async def _send_new_file(self, notice: Notice, file: BufferedInputFile, picture_id: int | None) -> Message:
+        answer = await self._send_document(notice, file)
+        if picture_id is not None and answer.document:
+            await self._outbox.remember_file(picture_id, "document", answer.document)
+        return answer
+
+    async def _send_document(self, notice: Notice, file: BufferedInputFile | str) -> Message:
+        return await self.bot.send_document(notice.chat_id, file, reply_parameters=_reply(notice.reply_to_message_id))
 
     async def _say(self, chat_id: int, said: Said, reply_to: int | None) -> Message:
         return await self.bot.send_message(chat_id, said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))

@@ -5,14 +5,16 @@ The only module that knows the sandbox.
 
 import asyncio
 import contextlib
+import fcntl
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bot.settings import SettingsError, StorageSettings
-from bot.supervise import Child, ChildGivesUp, Supervisor
+from bot.supervise import ChildGivesUp, Supervisor, engine_children
+from engine import catalog
 from handlers.waiting import CancelButton
 from sandbox.person import Person
 from sandbox.server import Sandbox
@@ -25,9 +27,20 @@ _NAMES = {"en": "Anna", "ru": "Анна"}
 _ANSWER_S = 60.0
 
 
-def engine_children(environment: Mapping[str, str]) -> list[Child]:
-    """The bot and one CPU worker, as `up` and `demo` run them."""
-    return [Child("bot", ("run",), environment), Child("worker", ("worker",), environment)]
+def demo_storage(data: Path) -> StorageSettings:
+    """Embedded storage in a folder of its own, whatever DATABASE_URL and its like say: a demo touches nothing real."""
+    return StorageSettings(data_dir=data, database_url=None, broker_url=None, media_url=None)
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """Hold a folder for one demo at a time; the lock goes with the process."""
+    file = (folder / "demo.lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise SettingsError(f"Another demo runs in {folder}. Stop it, or give this one a folder: --data DIR") from None
+    return file
 
 
 def sandbox_environment(sandbox: Sandbox, storage: StorageSettings) -> dict[str, str]:
@@ -62,11 +75,12 @@ class Demo:
 
     async def run(self) -> int:
         """Run the demo; with steps, play them and end: 0, or 1 when an answer did not come in time."""
-        storage = StorageSettings(data_dir=self.data)
+        storage = demo_storage(self.data)
         storage.folder.mkdir(parents=True, exist_ok=True)
+        lock = _lock(storage.folder)
         await self._migrate(storage)
         sandbox = await self._open_sandbox()
-        children = engine_children(sandbox_environment(sandbox, storage))
+        children = engine_children(catalog.DEFAULT_FAMILY, sandbox_environment(sandbox, storage))
         stop_s = 2.0 if self.steps else 10.0  # nothing is lost by insisting: SQL has everything
         supervisor = asyncio.create_task(Supervisor(children, storage, stop_s).run())
         try:
@@ -81,6 +95,7 @@ class Demo:
             with contextlib.suppress(asyncio.CancelledError, ChildGivesUp):
                 await supervisor
             await sandbox.stop()
+            lock.close()
 
     async def _open_sandbox(self) -> Sandbox:
         sandbox = Sandbox(token=_TOKEN, port=0 if self.steps else self.port)

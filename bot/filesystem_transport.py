@@ -1,4 +1,4 @@
-"""Celery's folder-as-a-broker, made safe: a message appears whole or not at all, and nothing is left behind.
+"""Celery's folder-as-a-broker, made safe: a message appears whole or not at all.
 
 The stock channel writes a message in place; a worker that looks between create and write reads an empty file and dies.
 It also keeps exchange tables in files with the same flaw: here every queue has one direct exchange of its own name.

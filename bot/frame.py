@@ -42,7 +42,6 @@ class ActorMiddleware(BaseMiddleware):
             message_id=message.message_id if message else None,
             inbox_id=data["inbox_id"],
             update_id=event.update_id,
-            private=chat.type == "private",
         )
         return await handler(event, data)
 
@@ -71,7 +70,9 @@ class Desk:
 
     async def say(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, choices: Sequence[Choice] = ()) -> None:
         params = {**(values or {}), "choices": [{"label": choice.label, "prompt": choice.prompt} for choice in choices]}
-        await self._owe(actor, _notice(actor, key, f"u:{actor.user.bot_id}:{actor.update_id}", params))
+        await self._owe(
+            actor, _notice(actor, key, f"u:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{actor.update_id}", params)
+        )
 
     async def show(self, actor: Actor, job: Job, index: int) -> None:
         await self._owe_once(actor, job, "view", index, edit=actor.message_id)

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 AnswerPress = Callable[[Update, Any], Awaitable[None]]
 
-ALLOWED_UPDATES = ["message", "edited_message", "callback_query", "my_chat_member"]
+ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
 _LONG_POLL_S = 25
 _TRIES = 5
 _TICK_S = 1.0
@@ -174,7 +174,7 @@ class Pump:
                     user_id=user.id,
                     key="fallback.poison",
                     params={"code": code},
-                    dedupe_key=f"u:{item.bot_id}:{item.update_id}:poison",
+                    dedupe_key=f"poison:{code}:{item.bot_id}:{item.update_id}",
                 )
                 await NoticeRepository(session).add(notice)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,7 +10,7 @@ from bot.settings import JobSettings
 from engine import catalog
 from engine.requests import Request, from_json, to_json
 from storage.database import Database
-from storage.domain import ACTIVE, Job, JobState, NewJob, NewNotice, QueueView, Refused, Submitted, Timing, User, Wish
+from storage.domain import TERMINAL, Job, JobState, NewJob, NewNotice, QueueView, Refused, Submitted, Timing, User, Wish
 from storage.errors import LostLease
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
@@ -30,7 +31,7 @@ class Jobs:
     def __init__(self, database: Database, settings: JobSettings, ring: Ring) -> None:
         self._db, self._settings, self._ring = database, settings, ring
 
-    async def submit(self, wish: Wish, request: Request, parent_picture_id: int | None = None) -> Submitted:
+    async def submit(self, wish: Wish, request: Request) -> Submitted:
         """Accept a request: inbox done, quota reserved, job queued and status owed, in one transaction; then ring.
 
         Raises: RequestError from the catalogue; Refused when a limit is reached. Neither stores anything.
@@ -42,6 +43,8 @@ class Jobs:
             await UserRepository(session).lock(wish.user.id)
             key = f"{wish.key}:{await jobs.finished_of_button(wish.button)}" if wish.button else wish.key
             known = await jobs.by_dedupe_key(key)
+            if known is None and wish.button:  # pressed while the last one ran, but handled after it
+                known = await jobs.of_button_ended_after(wish.button, wish.inbox_id)
             if known is not None:
                 await InboxRepository(session).done(wish.inbox_id)
                 return Submitted(known, created=False)
@@ -61,7 +64,6 @@ class Jobs:
                     deadline_s=await self._deadline_s(session, route.family, route.lane, size_label(request)),
                     button=wish.button,
                     reply_to_message_id=wish.reply_to_message_id,
-                    parent_picture_id=parent_picture_id,
                 ),
                 amount,
             )
@@ -69,21 +71,32 @@ class Jobs:
         await self._ring(job.queue, 1)
         return Submitted(job, created=True)
 
-    async def cancel(self, user: User, public_id: str, inbox_id: int) -> tuple[Job, bool]:
-        """Cancel this person's job: at once while it waits, at the next step while it is drawn.
+    async def cancel(self, user: User, public_id: str, inbox_id: int, message_id: int | None = None) -> Job:
+        """Cancel this person's job: at once while it waits, at the next step while it is drawn, else not at all.
 
-        Returns the job as it was, and whether it could still be cancelled. Raises: NotFound.
+        `message_id` is the message whose button was pressed: a status that Telegram took without our learning its id
+        is known from then on. Returns the job as it was. Raises: NotFound.
         """
         async with self._db.begin() as session:
             jobs = JobRepository(session)
             job = await jobs.owned(public_id, user.id)
+            if message_id is not None and job.status_message_id is None:
+                await self._adopt(session, job, message_id)
             if job.state == JobState.QUEUED:
                 await jobs.finish(job, JobState.CANCELLED, "cancelled by the person", refund=True)
                 await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=True))
             elif job.state == JobState.RUNNING:
                 await jobs.request_cancel(job)
             await InboxRepository(session).done(inbox_id)
-        return job, job.state in ACTIVE
+        return job
+
+    async def _adopt(self, session: AsyncSession, job: Job, message_id: int) -> None:
+        """Take in a stray status message; if its job has ended elsewhere, let it say so."""
+        if job.state not in TERMINAL:
+            await JobRepository(session).set_status_message(job.id, message_id)
+            return
+        stray = replace(job_notice(job, "status.elsewhere"), dedupe_key=f"job:{job.id}:stray", job_id=None)
+        await NoticeRepository(session).add(replace(stray, edit_message_id=message_id))
 
     async def active(self, user: User) -> list[Job]:
         async with self._db.read() as session:
@@ -100,7 +113,7 @@ class Jobs:
         async with self._db.begin() as session:
             lost = await JobRepository(session).running_on(worker_id)
             for job in lost:
-                await self._give_back(session, job, why, crashed)
+                await give_back(session, job, why, self._settings.max_crashes if crashed else None)
         for queue in {job.queue for job in lost}:
             await self._ring(queue, 1)
 
@@ -109,14 +122,14 @@ class Jobs:
         async with self._db.begin() as session:
             jobs = JobRepository(session)
             passed_s = await LeaseRepository(session).since("swept")
+            for job in await jobs.lost():
+                await give_back(session, job, "worker lost", self._settings.max_crashes)
+            for job in await jobs.unwanted():
+                await give_back(session, job, "cancelled while it was given back")
             if passed_s > _ASLEEP_S:  # the bot itself was away: nobody's time ran out meanwhile
                 await jobs.extend_deadlines(passed_s)
-            for job in await jobs.lost():
-                await self._give_back(session, job, "worker lost", crashed=True)
-            for job in await jobs.unwanted():
-                await self._give_back(session, job, "cancelled while it was given back", crashed=False)
             for job in await jobs.overdue():
-                await self._fail(session, job, "deadline")
+                await fail(session, job, "deadline")
             bells = await self._bells(session, passed_s)
             await WorkerRepository(session).forget_older(3600)
         for queue, times in bells:
@@ -134,19 +147,6 @@ class Jobs:
                 bells.append((f"{family}.{lane}", min(queued, 2 * alive)))
         return bells
 
-    async def _give_back(self, session: AsyncSession, job: Job, why: str, crashed: bool) -> None:
-        if job.cancel_requested:
-            await JobRepository(session).finish(job, JobState.CANCELLED, why, refund=True)
-            await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=True))
-        elif crashed and job.crash_count + 1 >= self._settings.max_crashes:
-            await self._fail(session, job, "poison")
-        else:
-            await JobRepository(session).requeue(job, why, crashed)
-
-    async def _fail(self, session: AsyncSession, job: Job, error_class: str) -> None:
-        await fail(session, job, error_class)
-        log.warning("job %s failed: %s", job.public_id, error_class)
-
     async def _check_limits(self, session: AsyncSession, user: User, amount: int) -> None:
         active = len(await JobRepository(session).active_of(user.id))
         if active >= self._settings.max_active:
@@ -154,7 +154,7 @@ class Jobs:
         if self._settings.per_day:
             spent = await UserRepository(session).spent_since(user.id, 86400)
             if spent + amount > self._settings.per_day:
-                raise Refused("refused.per-day", limit=self._settings.per_day, value=spent)
+                raise Refused("refused.per-day", limit=self._settings.per_day, value=spent, wanted=amount)
 
     async def _deadline_s(self, session: AsyncSession, family: str, lane: str, size: str) -> float:
         timing = await TimingRepository(session).get(family, lane, size)
@@ -165,6 +165,21 @@ async def fail(session: AsyncSession, job: Job, error_class: str) -> None:
     """End a job as failed: quota returned, and the person told; part of the caller's transaction."""
     await JobRepository(session).finish(job, JobState.FAILED, error_class, refund=True, error_class=error_class)
     await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class))
+    log.warning("job %s failed: %s", job.public_id, error_class)
+
+
+async def give_back(session: AsyncSession, job: Job, why: str, max_crashes: int | None = None) -> None:
+    """Let another worker try a running job; part of the caller's transaction.
+
+    `max_crashes` is given when the job may be what killed its worker: after so many it is set aside as poison.
+    """
+    if job.cancel_requested:
+        await JobRepository(session).finish(job, JobState.CANCELLED, why, refund=True)
+        await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=True))
+    elif max_crashes is not None and job.crash_count + 1 >= max_crashes:
+        await fail(session, job, "poison")
+    else:
+        await JobRepository(session).requeue(job, why, crashed=max_crashes is not None)
 
 
 async def claim(database: Database, settings: JobSettings, worker_id: str, family: str, lanes: Collection[str]) -> Job | None:

@@ -43,7 +43,7 @@ class Messages:
             return self._texts(language, "status.no-worker" if view else "status.accepted")
         if view.loading == view.workers:
             return self._texts(language, "status.loading")
-        if timing is None:
+        if timing is None or view.drawing == view.workers:  # how long the one in hand still takes is not known here
             return self._texts(language, "status.queued", {"place": view.place})
         seconds = max(1, round(timing.p50 * -(-view.place // view.workers)))
         return self._texts(language, "status.queued-eta", {"place": view.place, "seconds": seconds})
@@ -97,7 +97,9 @@ class Label:
         return self.texts.plain(self.language, key)
 
 
-FAILURES = frozenset({"failed.engine", "failed.poison", "failed.deadline", "failed.oom", "failed.refused", "failed.withheld"})
+FAILURES = frozenset(
+    f"failed.{reason}" for reason in ("engine", "poison", "deadline", "oom", "refused", "undeliverable", "withheld")
+)
 
 
 def prompt_of(request: Request) -> str:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from aiogram.types import PhotoSize
+from aiogram.types import Document, PhotoSize
 
+from bot.jobs import fail
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
 from storage.repositories.jobs import JobRepository
@@ -90,11 +91,29 @@ class Outbox:
             if ping is not None:
                 await NoticeRepository(session).add(ping)
 
-    async def undeliverable(self, job: Job, error: str | None) -> None:
-        """The work was done but the chat cannot be reached: the picture stays in the history."""
+    async def undeliverable(self, job: Job, error: str | None, *, blocked: bool) -> None:
+        """The result cannot be brought: a person who blocked us keeps it in the history; any other is told, and refunded."""
         async with self._db.begin() as session:
             await DeliveryRepository(session).mark(job.id, 1, SendState.FAILED, error=error)
-            await JobRepository(session).finish(job, JobState.FAILED, "undeliverable", refund=False, error_class="undeliverable")
+            if blocked:
+                finish = JobRepository(session).finish
+                await finish(job, JobState.FAILED, "undeliverable", refund=False, error_class="undeliverable")
+            else:
+                await fail(session, job, "undeliverable")
+
+    async def after_own_error(self, owed: Delivery | Notice, delay_s: float, error: str) -> None:
+        """Try later what an error of our own broke off; if it was being sent, its fate is unknown, and twice is enough."""
+        async with self._db.begin() as session:
+            if isinstance(owed, Notice):
+                notices = NoticeRepository(session)
+                state = _broken_off(owed.state, await notices.state(owed.id))
+                await notices.mark(owed.id, state, retry_s=delay_s, error=error)
+            else:
+                deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
+                state = _broken_off(owed.state, await deliveries.state(*at))
+                await deliveries.mark(*at, state, retry_s=delay_s, error=error)
+                if state == SendState.FAILED:
+                    await fail(session, await JobRepository(session).get(owed.job_id), "undeliverable")
 
     async def blocked(self, user_id: int, chat_id: int) -> None:
         """The person blocked the bot: their waiting jobs end, quietly."""
@@ -128,6 +147,19 @@ class Outbox:
                 return await DeliveryRepository(session).file_id(job.id, 1)
             return await PictureRepository(session).file_id(pictures[index - 1].id, self._bot_id, "photo")
 
-    async def remember_file(self, picture_id: int, form: str, photo: PhotoSize) -> None:
+    async def document_id(self, picture: Picture) -> str | None:
+        """What Telegram already has of a picture as a file."""
+        async with self._db.read() as session:
+            return await PictureRepository(session).file_id(picture.id, self._bot_id, "document")
+
+    async def remember_file(self, picture_id: int, form: str, sent: PhotoSize | Document) -> None:
         async with self._db.begin() as session:
-            await PictureRepository(session).remember_file(picture_id, self._bot_id, form, photo.file_id, photo.file_unique_id)
+            pictures = PictureRepository(session)
+            await pictures.remember_file(picture_id, self._bot_id, form, sent.file_id, sent.file_unique_id)
+
+
+def _broken_off(before: SendState, now: SendState | None) -> SendState:
+    """State after an error of our own: what may be in the chat already is sent once more at most."""
+    if now != SendState.SENDING:
+        return before
+    return SendState.FAILED if before == SendState.UNKNOWN else SendState.UNKNOWN

@@ -92,7 +92,6 @@ class DrawingSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DRAW_", env_file=".env", extra="ignore", frozen=True)
     family: str = "kandinsky-nano"
-    pictures: int = Field(4, ge=1, le=4)
 
 
 class WorkerSettings(BaseSettings):

@@ -1,6 +1,7 @@
 """One machine: the bot and its workers as child processes, started again when they die."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -10,11 +11,14 @@ from dataclasses import dataclass, field
 
 from bot.jobs import Jobs
 from bot.settings import JobSettings, StorageSettings, process_name, read
+from engine import catalog
 from storage.database import Database
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 25.0
+_QUIET = "ignore::UserWarning:billiard.semaphore_tracker"  # a worker that is killed leaves its semaphores to be cleaned up
+_PR_SET_PDEATHSIG = 1
 _GIVE_UP = 5  # quick deaths in a row
 
 
@@ -30,8 +34,30 @@ class Child:
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot.cli", *self.arguments, env={**os.environ, **self.environment}
+            sys.executable,
+            "-P",  # the folder this was started in may hold a `bot` of its own
+            "-m",
+            "bot.cli",
+            *self.arguments,
+            env={**os.environ, "PYTHONWARNINGS": _QUIET, **self.environment},
+            preexec_fn=_end_with_parent,
         )
+
+
+def _end_with_parent() -> None:
+    """In the child: end when the supervisor does, however it ends. Linux only; elsewhere leases run out."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def engine_children(family: str, environment: Mapping[str, str]) -> list[Child]:
+    """The bot and one CPU worker with everything the family has, as `up` and `demo` run them."""
+    lanes = ",".join(catalog.family(family).lanes)
+    draws = {**environment, "DRAW_FAMILY": family}
+    return [
+        Child("bot", ("run",), draws),
+        Child("worker", ("worker", "--family", family, "--lanes", lanes), draws),
+    ]
 
 
 class ChildGivesUp(Exception):
@@ -66,7 +92,7 @@ class Supervisor:
             if code == 2 or child.deaths >= _GIVE_UP:
                 raise ChildGivesUp(f"{child.name} cannot run (exit code {code}); its last lines above say why.")
             log.warning("%s ended with code %d; starting it again", child.name, code)
-            await self._release_jobs_of(child.process.pid)
+            await self._release_jobs_of(child.process.pid, crashed=True)
             await asyncio.sleep(0.1 * 2 ** min(child.deaths - 1, 5))
 
     async def _stop(self) -> None:
@@ -80,8 +106,9 @@ class Supervisor:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+                await self._release_jobs_of(process.pid, crashed=False)
 
-    async def _release_jobs_of(self, pid: int) -> None:
+    async def _release_jobs_of(self, pid: int, *, crashed: bool) -> None:
         """Give back at once what a dead worker was drawing: no need to wait for its lease."""
         database = Database(self._storage.database)
 
@@ -89,7 +116,7 @@ class Supervisor:
             """The worker that starts next looks for work by itself."""
 
         try:
-            await Jobs(database, read(JobSettings), nobody).release(process_name(pid), "worker process lost", crashed=True)
+            await Jobs(database, read(JobSettings), nobody).release(process_name(pid), "worker process lost", crashed)
         except Exception as error:
             log.error("jobs of process %d not given back: %s; the sweep will", pid, type(error).__name__)
         finally:

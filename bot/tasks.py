@@ -12,6 +12,7 @@ from celery.concurrency.prefork import TaskPool
 from celery.signals import (
     setup_logging,
     task_failure,
+    worker_init,
     worker_process_init,
     worker_ready,
     worker_shutdown,
@@ -46,6 +47,12 @@ def _logs(**_: Any) -> None:
     set_up_logs("worker")
 
 
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _clean_up_after_namesake(**_: Any) -> None:
+    """A restarted container has the same host name and process id: what its last life left is nobody's."""
+    asyncio.run(_in_parent(release=True, gone=True))
+
+
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _start_child(**_: Any) -> None:
     child = RenderChild(storage, read(JobSettings), read(WorkerSettings), Bell(app))
@@ -56,6 +63,8 @@ def _start_child(**_: Any) -> None:
 @task_failure.connect  # type: ignore[untyped-decorator]
 def _child_lost(exception: BaseException | None = None, **_: Any) -> None:
     """In the parent: its child died with a job in hand; give the job back at once."""
+    if _child:
+        return  # the child itself has seen an ordinary exception, and dealt with it
     log.warning("render child failed: %s", type(exception).__name__)
     asyncio.run(_in_parent(release=True))
 
@@ -84,7 +93,7 @@ def _begin_anew(exitcode: int) -> None:
         log.error("its job was not given back: %s; the sweep will", type(error).__name__)
     settings = read(WorkerSettings)
     arguments = ["--family", settings.family, "--lanes", settings.lanes, "--device", settings.device]
-    os.execv(sys.executable, [sys.executable, "-m", "bot.cli", "worker", *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "bot.cli", "worker", *arguments])  # noqa: S606
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot import jobs
 from bot.broker import Bell
 from bot.settings import JobSettings, StorageSettings, WorkerSettings, process_name
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BEAT_S = 1.0
+_FULL_DISK_S = 5.0  # how long a worker that cannot store pictures rests before it looks for work
 CANNOT_LOAD = 78  # exit code of a child whose weights will never load
 _EXIT_FRESH = 70  # the child asks for a fresh process
 _EXIT_STALLED = 75
@@ -54,8 +57,9 @@ class Drawing:
     lost: bool = False
 
     def on_step(self, progress: "Progress") -> Collection[int]:
-        self.stage, self.step, self.steps = progress.stage, progress.step, progress.total
-        self.moved_at = time.monotonic()
+        self.stage, self.moved_at = progress.stage, time.monotonic()
+        if progress.stage == "step":  # encoding and decoding are no part of what a person sees done, or is charged for
+            self.step, self.steps = progress.step, progress.total
         return {0} if self.stop else ()
 
 
@@ -145,13 +149,20 @@ class RenderChild:
                 NewPicture(index, media_id, image_seed(request, index), *size)
                 for index, (media_id, (_, size)) in enumerate(zip(media, files, strict=True))
             ]
-            await self._store(job, pictures)
+            if not await self._store(job, pictures):
+                await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps)
+                return
+            await self._measure(job)
             log.info("job %s drawn in %.2f s", job.public_id, time.monotonic() - started)
         except LostLease:
             log.warning("job %s: somebody else has it; result dropped", job.public_id)
         except RequestError as error:
             await jobs.stop_failed(self._db, job, "refused")
             log.warning("job %s refused: %s", job.public_id, error.code)
+        except OSError as error:  # the disk is full, say: that is no fault of the job's
+            log.error("job %s: the picture cannot be stored: %s", job.public_id, error)
+            await self._release(job, "picture not stored")
+            await asyncio.sleep(_FULL_DISK_S)
         except Exception as error:
             await self._after_error(job, error)
 
@@ -173,15 +184,26 @@ class RenderChild:
         else:
             await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
 
-    async def _store(self, job: Job, pictures: list[NewPicture]) -> None:
+    async def _store(self, job: Job, pictures: list[NewPicture]) -> bool:
+        """Store what was drawn, unless its person cancelled in the meantime."""
         revision = self._engine.revision if self._engine else ""
         digest = pictures[0].media_id.partition(".")[0]
         async with self._db.begin() as session:
+            if await JobRepository(session).wants_cancel(job):
+                return False
             await JobRepository(session).rendered(job, revision, digest)
             await PictureRepository(session).add_results(job, pictures)
-            await self._measure(session, job)
+        return True
 
-    async def _measure(self, session: Any, job: Job) -> None:
+    async def _measure(self, job: Job) -> None:
+        """Keep the queue's measured times; the picture is safe already, so an error here costs nothing."""
+        try:
+            async with self._db.begin() as session:
+                await self._write_timing(session, job)
+        except Exception as error:
+            log.warning("time of job %s not measured: %s", job.public_id, type(error).__name__)
+
+    async def _write_timing(self, session: AsyncSession, job: Job) -> None:
         label = jobs.size_of(job)
         recent = await JobRepository(session).recent_seconds(job.family, job.lane)
         seconds = [taken for params, taken in recent if jobs.size_label(from_json(params)) == label]
@@ -198,13 +220,18 @@ class RenderChild:
         if isinstance(error, OutOfMemory):
             await jobs.stop_failed(self._db, job, "oom")
             return
-        if job.attempt > 1:
+        if job.crash_count:
             await jobs.stop_failed(self._db, job, "engine")
         else:
             async with self._db.begin() as session:
-                await JobRepository(session).requeue(job, f"error {type(error).__name__}"[:64], crashed=True)
+                why = f"error {type(error).__name__}"[:64]
+                await jobs.give_back(session, job, why, self._settings.max_crashes)
             await self._bell.ring(job.queue)
         os._exit(_EXIT_FRESH)
+
+    async def _release(self, job: Job, why: str) -> None:
+        async with self._db.begin() as session:
+            await jobs.give_back(session, job, why)
 
     async def _beat(self, drawing: Drawing) -> None:
         """Carry cancelling in and progress out; renew the lease only while the engine moves."""
@@ -235,7 +262,7 @@ class RenderChild:
         log.critical("job %s stalled at %s %d", drawing.job.public_id, drawing.stage, drawing.step)
         try:
             async with self._db.begin() as session:
-                await JobRepository(session).requeue(drawing.job, f"stalled at {drawing.stage}", crashed=True)
+                await jobs.give_back(session, drawing.job, f"stalled at {drawing.stage}", self._settings.max_crashes)
         finally:
             os._exit(_EXIT_STALLED)
 

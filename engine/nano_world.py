@@ -158,13 +158,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "en": (
         "a big red circle on a blue background",
         "a small yellow star at the top on a purple background",
-        "a green triangle on the left and a white heart on the right, black background",
+        "a green triangle and a white heart on a black background",
         "an orange square on a gray background",
     ),
     "ru": (
         "большой красный круг на синем фоне",
         "маленькая жёлтая звезда вверху на чёрном фоне",
-        "белое сердце слева и зелёный крест справа на фиолетовом фоне",
+        "белое сердце и зелёный крест на фиолетовом фоне",
         "синий треугольник на розовом фоне",
     ),
 }

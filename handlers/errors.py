@@ -45,19 +45,17 @@ def _choices(error: RequestError, actor: Actor, family: str, prompt: str) -> lis
         return examples(actor, family)
     suggestions = [str(word) for word in _list(error.values.get("suggestions"))]
     unknown = [str(word) for word in _list(error.values.get("words"))]
-    return [Choice(word, _with_word(prompt, unknown, word, family)) for word in suggestions]
+    return [Choice(word, _mended(prompt, unknown, word, family)) for word in suggestions]
 
 
-def _with_word(prompt: str, unknown: list[str], word: str, family: str) -> str:
-    """Put a known word in the place of the one unknown word; with more than one, the known word speaks alone."""
-    if len(unknown) == 1 and prompt:
-        mended = prompt.replace(unknown[0], word, 1)
-        try:
-            catalog.text_to_image(family, mended, 0)
-        except RequestError:
-            return word
-        return mended
-    return word
+def _mended(prompt: str, unknown: list[str], word: str, family: str) -> str:
+    """Give a known word the place of the one unknown word, or of the missing object; else it speaks alone."""
+    mended = prompt.replace(unknown[0], word, 1) if len(unknown) == 1 else f"{prompt} {word}" if not unknown else word
+    try:
+        catalog.text_to_image(family, mended, 0)
+    except RequestError:
+        return word
+    return mended
 
 
 def _typed(event: ErrorEvent) -> str:

@@ -12,7 +12,7 @@ _MB = 1_000_000
 _LARGEST_FILE = 20 * _MB  # bytes that Telegram lets a bot download
 
 
-@router.edited_message(F.chat.type == "private")
+@router.edited_message(F.text, F.chat.type == "private")
 async def edited(message: Message, actor: Actor, say: Say) -> None:
     """A drawing is not changed behind its owner's back."""
     await say(actor, "fallback.edited")

@@ -17,7 +17,6 @@ class Actor:
     message_id: int | None
     inbox_id: int
     update_id: int
-    private: bool
 
     def wish(self, action: str | None = None) -> Wish:
         """What this update asks for: a message is one wish, a button one per finished job."""
@@ -37,7 +36,7 @@ class Toast:
 
 
 class Submit(Protocol):
-    async def __call__(self, wish: Wish, request: Request, parent_picture_id: int | None = None) -> Submitted: ...
+    async def __call__(self, wish: Wish, request: Request) -> Submitted: ...
 
 
 class Say(Protocol):
@@ -49,9 +48,9 @@ class Say(Protocol):
 
 
 class Cancel(Protocol):
-    """Cancel a job of this person's; returns it as it was, and whether it could still be cancelled."""
+    """Cancel a job of this person's if it is not done; returns it as it was."""
 
-    async def __call__(self, user: User, public_id: str, inbox_id: int) -> tuple[Job, bool]: ...
+    async def __call__(self, user: User, public_id: str, inbox_id: int, message_id: int | None = None) -> Job: ...
 
 
 class ActiveJobs(Protocol):

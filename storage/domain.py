@@ -237,8 +237,9 @@ class Timing:
 
 @dataclass(frozen=True)
 class QueueView:
-    """What a waiting person may know: place 1 is next; workers counts those alive, loading of them not ready yet."""
+    """What a waiting person may know: place 1 is next; of the workers alive, some are still loading, some drawing."""
 
     place: int
     workers: int
     loading: int
+    drawing: int

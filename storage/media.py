@@ -54,3 +54,8 @@ def _write_durably(path: str, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.remove(temporary)
         raise
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name is as durable as the bytes
+    finally:
+        os.close(folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from bot.app import Application
+from bot.demo import demo_storage
 from bot.settings import DrawingSettings, JobSettings, StorageSettings, TelegramSettings
 from bot.supervise import Child, Supervisor
 from bot.telegram import make_bot
@@ -68,7 +69,7 @@ class Line:
 @asynccontextmanager
 async def new_line(folder: Path) -> AsyncIterator[Line]:
     """Make a sandbox and a migrated database; nothing runs yet."""
-    storage = StorageSettings(data_dir=folder)
+    storage = demo_storage(folder)
     database = Database(storage.database)
     await migrate(database)
     await database.close()

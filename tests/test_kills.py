@@ -54,7 +54,7 @@ async def test_a_killed_process_loses_and_doubles_nothing(processes: Line, victi
     anna: Person = processes.sandbox.person("Anna", patience=60)
     await anna.says("a blue star")
     await anna.sees_photo()
-    tap = await anna.presses("Draw with care")
+    tap = await anna.presses("With care")
     moment = chance.choice(["at the press", "waiting", "drawing", "late"])
     if moment == "waiting":
         await tap.answered()

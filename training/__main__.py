@@ -1,6 +1,7 @@
 """Train the networks of kandinsky-nano: `python -m training --help`.
 
-Recipes run in this order: text-encoder, then text-to-image and autoencoder side by side, then decoder, then export.
+Recipes run in this order: text-encoder, then text-to-image and autoencoder side by side, then encoder and
+decoder, then export.
 `torchrun --nproc-per-node 2 -m training text-to-image` spreads one recipe over processes.
 """
 
@@ -16,6 +17,7 @@ import torch.distributed as dist
 
 from training.loop import Recipe, Run
 
+PACKAGE = Path(__file__).parents[1] / "engine" / "data" / "kandinsky-nano"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "kandinsky-bot" / "training" / "nano"
 
 
@@ -40,21 +42,43 @@ def _autoencoder(cache: Path) -> Recipe:
     return AutoencoderRecipe()
 
 
+def _encoder(cache: Path) -> Recipe:
+    """Encoder alone, after the autoencoder: nano latents of pictures."""
+    from training.autoencoder import EncoderRecipe
+
+    return EncoderRecipe(cache)
+
+
+def _decoder(cache: Path) -> Recipe:
+    """Decoder polish: clean outlines from the UNet's latents."""
+    from training.decoder import DecoderRecipe
+
+    return DecoderRecipe(cache)
+
+
 RECIPES: dict[str, Callable[[Path], Recipe]] = {
     "text-encoder": _text_encoder,
     "autoencoder": _autoencoder,
     "text-to-image": _text_to_image,
+    "encoder": _encoder,
+    "decoder": _decoder,
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
+    if options.recipe == "export":
+        from training.export import export
+
+        for name, checksum in export(options.cache, options.to).items():
+            print(name, checksum)
+        return
     torch.set_num_threads(options.threads)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("gloo")
     recipe = RECIPES[options.recipe](options.cache)
     recipe.schedule = replace(recipe.schedule, **_given(options, "steps", "learning_rate", "batch"))
-    run = Run(recipe, options.cache, seed=options.seed, say=lambda line: print(line, flush=True))
+    run = Run(recipe, options.cache, options.seed, options.save_every, say=lambda line: print(line, flush=True))
     run.go_on(minutes=options.minutes)
     if dist.is_initialized():
         dist.destroy_process_group()
@@ -76,7 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--learning-rate", type=float)
         one.add_argument("--batch", type=int, help="examples per step, over all processes")
         one.add_argument("--seed", type=int, default=0)
+        one.add_argument("--save-every", type=float, default=60.0, help="seconds between checkpoints (%(default)s)")
         one.add_argument("--threads", type=int, default=1, help="torch threads per process (%(default)s)")
+    text = "Write the averaged weights as the family folder that the engine loads."
+    one = recipes.add_parser("export", help=text, description=text)
+    one.add_argument("--cache", type=Path, default=argparse.SUPPRESS, help="folder of checkpoints and rendered scenes")
+    one.add_argument("--to", type=Path, default=PACKAGE, help="the family's folder (the packaged one)")
     return parser
 
 

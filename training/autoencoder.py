@@ -3,15 +3,17 @@
 The latent is given (`training.scenes.paint_with_latent`), so encoder and decoder learn side by side and the UNet need not wait.
 """
 
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import VQModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.loop import Schedule
+from training.loop import Schedule, load_average
 from training.scenes import paint_with_latent, sample_scene
 
 WIDTHS = (32, 32, 64, 64)
@@ -19,9 +21,9 @@ NOISE = 0.07  # largest standard deviation of the noise on the decoder's input
 EDGE_WEIGHT = 3.0  # extra weight of pixels near an edge
 
 
-def build_movq() -> VQModel:
+def build_movq() -> Any:
     """MoVQ with random weights: (B, 3, 128, 128) in [-1, 1] <-> (B, 4, 16, 16); never quantises. 1.0 M parameters."""
-    movq = VQModel(
+    movq: Any = VQModel(
         down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
         up_block_types=("UpDecoderBlock2D",) * len(WIDTHS),
         block_out_channels=WIDTHS,
@@ -43,13 +45,13 @@ def sample_pictures(count: int, rng: Random) -> tuple[Tensor, Tensor]:
     return pictures, torch.from_numpy(np.stack([latent for _, latent in painted]))
 
 
-def decode(movq: VQModel, latents: Tensor) -> Tensor:
+def decode(movq: Any, latents: Tensor) -> Tensor:
     """Pictures (B, 3, 128, 128), about [-1, 1], from latents as they are."""
     pictures: Tensor = movq.decode(latents.contiguous(memory_format=torch.channels_last), force_not_quantize=True).sample
     return pictures
 
 
-def encode(movq: VQModel, pictures: Tensor) -> Tensor:
+def encode(movq: Any, pictures: Tensor) -> Tensor:
     """Latents (B, 4, 16, 16) of pictures."""
     latents: Tensor = movq.encode(pictures.contiguous(memory_format=torch.channels_last)).latents
     return latents
@@ -71,20 +73,57 @@ def near_edge(pictures: Tensor) -> Tensor:
     return (F.max_pool2d(contrast, 5, stride=1, padding=2) > 0.06).to(pictures.dtype)
 
 
+def load_autoencoder(cache: Path) -> tuple[Any, list[int]]:
+    """The trained autoencoder, with the later encoder if there is one, and the steps of each."""
+    movq = build_movq()
+    steps = [load_average(cache, AutoencoderRecipe.name, movq)]
+    if (cache / f"{EncoderRecipe.name}.pt").exists():
+        steps.append(load_average(cache, EncoderRecipe.name, encoder_of(movq)))
+    return movq, steps
+
+
+def encoder_of(movq: Any) -> nn.Module:
+    """The half that makes latents."""
+    return nn.ModuleDict({"encoder": movq.encoder, "quant_conv": movq.quant_conv})
+
+
+def decoder_of(movq: Any) -> nn.Module:
+    """The half that paints."""
+    return nn.ModuleDict({"post_quant_conv": movq.post_quant_conv, "decoder": movq.decoder})
+
+
+class EncoderRecipe:
+    """Go on with the encoder alone, after `AutoencoderRecipe`."""
+
+    name = "encoder"
+
+    def __init__(self, cache: Path, schedule: Schedule | None = None) -> None:
+        self.schedule = schedule or Schedule(steps=450, learning_rate=1.5e-3, batch=12, warmup=20, decay=0.8)
+        torch.manual_seed(0)
+        self.movq = build_movq()
+        load_average(cache, AutoencoderRecipe.name, self.movq)
+        self.trained: nn.Module = encoder_of(self.movq)
+
+    def loss(self, batch: int, rng: Random) -> Tensor:
+        pictures, latents = sample_pictures(batch, rng)
+        difference = encode(self.movq, pictures) - latents
+        return difference.square().mean() + 0.1 * difference.abs().mean()
+
+
 class AutoencoderRecipe:
     """Encoder: regress the latent. Decoder: paint the picture from the latent plus noise."""
 
     name = "autoencoder"
 
     def __init__(self, schedule: Schedule | None = None) -> None:
-        self.schedule = schedule or Schedule(steps=1600, learning_rate=1.5e-3, batch=8, warmup=40, decay=0.65)
+        self.schedule = schedule or Schedule(steps=1300, learning_rate=1.5e-3, batch=8, warmup=40, decay=0.65)
         torch.manual_seed(0)
-        self.trained = build_movq()
+        self.trained: nn.Module = build_movq()
 
     def loss(self, batch: int, rng: Random) -> Tensor:
         pictures, latents = sample_pictures(batch, rng)
-        half = (batch + 1) // 2  # the encoder's task is the easier one
-        encoded = F.mse_loss(encode(self.trained, pictures[:half]), latents[:half])
+        some = (batch + 3) // 4  # the encoder's task is the easier one
+        encoded = F.mse_loss(encode(self.trained, pictures[:some]), latents[:some])
         level = torch.rand(batch, 1, 1, 1) * NOISE
         painted = decode(self.trained, latents + level * torch.randn_like(latents))
         return picture_loss(painted, pictures) + encoded

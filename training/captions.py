@@ -43,7 +43,8 @@ def choose_saying(scene: Scene, rng: Random, *, full: bool = False) -> Saying:
     sizes = tuple(rng.random() < (0.25 if piece.size == "medium" else 0.6) for piece in scene.pieces)
     if full:
         return Saying((True,) * count, sizes, (True,) * count, True)
-    if rng.random() < 0.2:  # short forms: "red circle"
+    reversed_pair = count == 2 and scene.pieces[0].place in ("right", "bottom")
+    if rng.random() < 0.2 and not reversed_pair:  # short forms: "red circle"
         return Saying((rng.random() < 0.9,) * count, (False,) * count, (False,) * count, rng.random() < 0.4)
     colours = tuple(rng.random() < 0.95 for _ in scene.pieces)
     if count == 1:
@@ -74,9 +75,7 @@ def write_caption(scene: Scene, language: str, rng: Random, *, full: bool = Fals
 
 def matches(caption: Caption, understanding: Understanding) -> bool:
     """Whether the parser read the caption as it was meant (a relation may imply places that were not said)."""
-    return (
-        not understanding.unknown and understanding.background == caption.background and understanding.things == caption.things
-    )
+    return not understanding.unknown and understanding.background == caption.background and understanding.things == caption.things
 
 
 def _pick(rng: Random, options: tuple[str, ...]) -> str:
@@ -116,7 +115,9 @@ def _article(word: str) -> str:
 def _english_place(place: str, rng: Random) -> str:
     word = _pick(rng, nano_world.ENGLISH_WORDS[place])
     if place in ("left", "right"):
-        return rng.choices((f"on the {word}", f"on the {word} side", f"at the {word}", f"to the {word}", word), (70, 12, 6, 4, 6))[0]
+        return rng.choices(
+            (f"on the {word}", f"on the {word} side", f"at the {word}", f"to the {word}", word), (70, 12, 6, 4, 6)
+        )[0]
     preposition = rng.choice(("in", "in", "at")) if place == "center" else rng.choice(("at", "at", "on", "at", "in"))
     return f"{preposition} the {word}"
 
@@ -124,10 +125,17 @@ def _english_place(place: str, rng: Random) -> str:
 def _english_pair(first: str, second: str, scene: Scene, saying: Saying, rng: Random) -> str:
     places = [piece.place for piece in scene.pieces]
     if all(saying.places) and rng.random() < 0.25:
-        relation = {"left": "to the left of", "right": "to the right of", "top": "above", "bottom": rng.choice(("below", "under"))}
+        relation = {
+            "left": "to the left of",
+            "right": "to the right of",
+            "top": "above",
+            "bottom": rng.choice(("below", "under")),
+        }
         return f"{first} {relation[places[0]]} {second}"
     if not any(saying.places):
-        return rng.choices((f"{first} and {second}", f"{first}, {second}", f"{first} with {second}", f"{first} next to {second}"), (60, 8, 8, 16))[0]
+        return rng.choices(
+            (f"{first} and {second}", f"{first}, {second}", f"{first} with {second}", f"{first} next to {second}"), (60, 8, 8, 16)
+        )[0]
     first, second = _placed((first, second), places, saying, rng, _english_place)
     return f"{first}{rng.choices((' and ', ', ', ', and '), (75, 15, 10))[0]}{second}"
 
@@ -176,7 +184,10 @@ def _compose(
 
 
 def _background_first(background: str, body: str) -> str:
+    """The background before the rest, unless its noun is missing: "on blue a circle" is nobody's order."""
     lead = background.strip(", ")
+    if len(lead.split()) == 2 and lead.startswith(("на ", "on ")):
+        return body + background
     return f"{lead} {body}" if lead.startswith(("на ", "on ", "against ")) else f"{lead}, {body}"
 
 

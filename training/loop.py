@@ -46,7 +46,10 @@ class Recipe(Protocol):
 
     name: str
     schedule: Schedule
-    trained: nn.Module  # the weights that the optimiser changes
+
+    @property
+    def trained(self) -> nn.Module:
+        """The weights that the optimiser changes."""
 
     def loss(self, batch: int, rng: Random) -> Tensor:
         """Draw `batch` examples with `rng` (torch's generator is seeded alike) and return their mean loss."""
@@ -136,7 +139,7 @@ class Run:
         key = (self.seed * 1_000_003 + self.step) * 64 + self.rank
         torch.manual_seed(key)
         loss = self.recipe.loss(schedule.batch // self.world, Random(key))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         value = loss.detach()
         if self.world > 1:
             value = self._share(value)

@@ -183,7 +183,7 @@ def _paint(scene: Scene, side: int) -> tuple[Floats, list[Floats]]:
 
 
 def _rgb(colour: str) -> Floats:
-    return np.array(PALETTE[colour], dtype=np.float32) / 255
+    return np.array(PALETTE[colour], dtype=np.float32) / np.float32(255)
 
 
 def _shadow(mask: Floats, side: int) -> Floats:
@@ -191,15 +191,15 @@ def _shadow(mask: Floats, side: int) -> Floats:
     blurred = Image.fromarray((mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(SHADOW_BLUR * unit))
     shift = (1, 0, -SHADOW_SHIFT[0] * unit, 0, 1, -SHADOW_SHIFT[1] * unit)
     moved = blurred.transform(blurred.size, Image.Transform.AFFINE, shift, Image.Resampling.BILINEAR)
-    return np.asarray(moved, dtype=np.float32) / 255
+    return np.asarray(moved, dtype=np.float32) / np.float32(255)
 
 
 def paint_with_latent(scene: Scene) -> tuple[Floats, Floats]:
     """Paint a scene and its latent: (128, 128, 3) in [0, 1] and (4, 16, 16) in [-0.85, 0.85].
 
-    The nano latent is fixed by hand instead of learned: three channels are the mean colour of each 8 x 8 cell, the fourth is the
-    signed distance from the cell's centre to the nearest outline, squashed by tanh. It is smooth, so small errors of the UNet stay
-    small in the picture, and bounded, so the official sampler's clipping leaves it alone. The encoder is taught to produce it.
+    The nano latent is given, not learned: three channels are the mean colour of each 8 x 8 cell, the fourth is the
+    signed distance from the cell's centre to the nearest outline, through tanh. It is smooth, so small errors of the UNet stay
+    small in the picture, and bounded, so the official sampler's clipping leaves it alone. The encoder learns to produce it.
     """
     picture, masks = _paint(scene, SIDE)
     cells = SIDE // CELL

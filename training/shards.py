@@ -1,4 +1,4 @@
-"""Rendered scenes on disk: pictures and latents of scene 0, 1, 2, ... in files of 4096, made once and memory-mapped."""
+"""Latents of rendered scenes on disk: scene 0, 1, 2, ... in files of 4096, made once and memory-mapped."""
 
 import os
 from pathlib import Path
@@ -17,16 +17,30 @@ def numbered_scene(index: int) -> Scene:
     return sample_scene(Random(index))
 
 
-def latents(cache: Path, count: int) -> list[NDArray[np.float16]]:
-    """Latents of the scenes 0 .. count - 1 (a multiple of 4096): arrays of (4096, 4, 16, 16), written if missing."""
-    return [_shard(cache / f"latents-{number:03}.npy", number) for number in range(count // SHARD)]
+class Latents:
+    """Latents of the scenes 0 .. count - 1; files that are missing are rendered and written first."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        starts = range(0, count, SHARD)
+        self._files = [_file(folder, start, min(start + SHARD, count)) for start in starts]
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        """One latent: (4, 16, 16)."""
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        latent: NDArray[np.float32] = self._files[index // SHARD][index % SHARD].astype(np.float32)
+        return latent
 
 
-def _shard(path: Path, number: int) -> NDArray[np.float16]:
+def _file(folder: Path, start: int, stop: int) -> NDArray[np.float16]:
+    path = folder / f"latents-{start:07}-{stop:07}.npy"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scenes = (numbered_scene(number * SHARD + offset) for offset in range(SHARD))
-        values = np.stack([paint_with_latent(scene)[1].astype(np.float16) for scene in scenes])
+        folder.mkdir(parents=True, exist_ok=True)
+        values = np.stack([paint_with_latent(numbered_scene(index))[1].astype(np.float16) for index in range(start, stop)])
         partial = path.with_suffix(f".{os.getpid()}.partial.npy")
         np.save(partial, values)
         partial.replace(path)

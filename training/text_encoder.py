@@ -25,6 +25,7 @@ from training.loop import Schedule, load_average
 from training.scenes import sample_scene
 
 WIDTH = 128
+PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 _SIZES = {"colour": len(COLOURS) + 1, "shape": len(SHAPES) + 1, "size": len(SIZES) + 1, "place": len(PLACES) + 1}
 QUESTIONS = {"background": len(COLOURS) + 1, "count": 2} | {
     f"{kind}{index}": classes for index in (1, 2) for kind, classes in _SIZES.items()
@@ -34,8 +35,8 @@ QUESTIONS = {"background": len(COLOURS) + 1, "count": 2} | {
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token per word of the nano lexicon and per comma, `</s>` at the end; everything else is `<unk>`."""
-    pieces = ["<pad>", "</s>", "<unk>", *sorted(LEXICON)]
-    tokenizer = Tokenizer(WordLevel({piece: index for index, piece in enumerate(pieces)}, unk_token="<unk>"))
+    pieces = [PAD, END, UNKNOWN, *sorted(LEXICON)]
+    tokenizer = Tokenizer(WordLevel({piece: index for index, piece in enumerate(pieces)}, unk_token=UNKNOWN))
     tokenizer.normalizer = Normalizers([
         NFKC(),
         Lowercase(),
@@ -46,9 +47,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         Replace(Regex("( *,)+ *"), " , "),
     ])  # fmt: skip
     tokenizer.pre_tokenizer = PreTokenizers([Whitespace(), Punctuation()])
-    tokenizer.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.post_processor = TemplateProcessing(single=f"$A {END}", special_tokens=[(END, 1)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=128
+        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, unk_token=UNKNOWN, model_max_length=128
     )
 
 
@@ -63,10 +64,10 @@ def answers(caption: Caption) -> list[int]:
     found = [_index(COLOURS, caption.background), len(caption.things) - 1]
     for index in range(2):
         thing = caption.things[index] if index < len(caption.things) else None
-        found.append(_index(COLOURS, thing and thing.colour))
-        found.append(_index(SHAPES, thing and thing.shape))
-        found.append(_index(SIZES, thing and thing.size))
-        found.append(_index(PLACES, thing and thing.place))
+        found.append(_index(COLOURS, thing.colour if thing else None))
+        found.append(_index(SHAPES, thing.shape if thing else None))
+        found.append(_index(SIZES, thing.size if thing else None))
+        found.append(_index(PLACES, thing.place if thing else None))
     return found
 
 

@@ -6,19 +6,20 @@ Source: min-SNR weights, Hang et al. 2023 (for v: min(SNR + 1, gamma + 1) / (SNR
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from diffusers import Kandinsky3UNet
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
-from engine.schedulers import TRAIN_TIMESTEPS, alphas_cumprod
+from engine.schedulers import alphas_cumprod
 from training.captions import LANGUAGES, write_caption
 from training.loop import Schedule
-from training.shards import SHARD, latents, numbered_scene
+from training.shards import Latents, numbered_scene
 from training.text_encoder import WIDTH, load_text_encoder, tokenize
 
-SCENES = 16 * SHARD
+SCENES = 65_536
 DROPPED = 0.1  # share of pictures trained without their text
 WEIGHT_LIMIT = 6.0
 
@@ -28,15 +29,15 @@ UNET = {
     "groups": 8,
     "attention_head_dim": 32,
     "layers_per_block": 2,
-    "block_out_channels": (48, 96, 128, 128),
+    "block_out_channels": (32, 96, 128, 128),
     "cross_attention_dim": WIDTH,
     "encoder_hid_dim": WIDTH,
 }
 
 
-def build_unet(settings: Mapping[str, object] = UNET) -> Kandinsky3UNet:
+def build_unet(settings: Mapping[str, object] = UNET) -> Any:
     """The UNet with random weights; it reads a context that is projected already."""
-    unet = Kandinsky3UNet(**settings)
+    unet: Any = Kandinsky3UNet(**settings)
     unet.encoder_hid_proj = nn.Identity()
     return unet
 
@@ -68,19 +69,31 @@ class Conditioned(nn.Module):
         return predicted
 
 
+def project_captions(
+    network: Conditioned, text_encoder: T5EncoderModel, tokenizer: PreTrainedTokenizerFast, texts: list[str], dropped: float
+) -> tuple[Tensor, Tensor]:
+    """Context (B, L, 128) and mask (B, L) of captions; a share `dropped` of them gets the null embedding instead."""
+    ids, mask = tokenize(tokenizer, texts)
+    with torch.no_grad():
+        states = text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+    states = nn.functional.pad(states, (0, 0, 0, 1))  # the official path keeps one padding token
+    mask = nn.functional.pad(mask, (0, 1))
+    return network.context(states, mask, torch.rand(len(texts)) < dropped)
+
+
 class TextToImageRecipe:
     """Learn to draw what a caption says."""
 
     name = "text-to-image"
 
     def __init__(self, cache: Path, schedule: Schedule | None = None, scenes: int = SCENES) -> None:
-        self.schedule = schedule or Schedule(steps=3200, learning_rate=1.2e-3, batch=96, warmup=100, decay=0.45)
+        self.schedule = schedule or Schedule(steps=4000, learning_rate=1e-3, batch=48, warmup=100, decay=0.45)
         torch.manual_seed(0)
         self.trained = Conditioned()
         self.text_encoder: T5EncoderModel
         self.tokenizer: PreTrainedTokenizerFast
         self.text_encoder, self.tokenizer = load_text_encoder(cache)
-        self.shards = latents(cache, scenes)
+        self.latents = Latents(cache, scenes)
         self.alphas = alphas_cumprod()
         snr = self.alphas / (1 - self.alphas)
         weights = snr.add(1).clamp(max=WEIGHT_LIMIT) / (snr + 1)
@@ -94,25 +107,21 @@ class TextToImageRecipe:
         noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
         velocity = a.sqrt() * noise - (1 - a).sqrt() * clean
         predicted = self.trained(noisy, t, context, mask)
-        return ((predicted - velocity).square().mean((1, 2, 3)) * self.half_weights[t]).mean()
+        loss: Tensor = ((predicted - velocity).square().mean((1, 2, 3)) * self.half_weights[t]).mean()
+        return loss
 
     def examples(self, batch: int, rng: Random) -> tuple[Tensor, Tensor, Tensor]:
         """Clean latents (B, 4, 16, 16), context and mask. Half of the batches have captions of similar length, little padding."""
         pool = 4 * batch if rng.random() < 0.5 else batch
         picked = []
         for _ in range(pool):
-            index = rng.randrange(len(self.shards) * SHARD)
+            index = rng.randrange(len(self.latents))
             picked.append((index, write_caption(numbered_scene(index), rng.choice(LANGUAGES), rng, full=rng.random() < 0.3).text))
         if pool > batch:
             picked.sort(key=lambda one: one[1].count(" "))
             start = batch * rng.randrange(pool // batch)
             picked = picked[start : start + batch]
-        clean = torch.stack([torch.from_numpy(self.shards[i // SHARD][i % SHARD].astype("float32")) for i, _ in picked])
-        ids, mask = tokenize(self.tokenizer, [text for _, text in picked])
-        with torch.no_grad():
-            states = self.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        states = nn.functional.pad(states, (0, 0, 0, 1))  # the official path keeps one padding token
-        mask = nn.functional.pad(mask, (0, 1))
-        dropped = torch.rand(batch) < DROPPED
-        context, mask = self.trained.context(states, mask, dropped)
+        clean = torch.stack([torch.from_numpy(self.latents[index]) for index, _ in picked])
+        texts = [text for _, text in picked]
+        context, mask = project_captions(self.trained, self.text_encoder, self.tokenizer, texts, DROPPED)
         return clean, context, mask

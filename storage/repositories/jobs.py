@@ -7,9 +7,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, QueueView, new_public_id
+from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, QueueView, WorkerState, new_public_id
 from storage.errors import LostLease, NotFound
-from storage.tables import AuditRow, DeliveryRow, JobRow, QuotaLedgerRow, UserRow, WorkerRow
+from storage.tables import AuditRow, DeliveryRow, InboxRow, JobRow, QuotaLedgerRow, UserRow, WorkerRow
 
 
 class JobRepository:
@@ -56,6 +56,14 @@ class JobRepository:
             select(func.count()).select_from(JobRow).where(JobRow.button == button, JobRow.state.in_(TERMINAL))
         )
         return int(count or 0)
+
+    async def of_button_ended_after(self, button: str, inbox_id: int) -> Job | None:
+        """Return the button's job that ended after this press had arrived, if there is one."""
+        arrived = select(InboxRow.received_at).where(InboxRow.id == inbox_id).scalar_subquery()
+        row = await self._session.scalar(
+            select(JobRow).where(JobRow.button == button, JobRow.finished_at > arrived).order_by(JobRow.id.desc()).limit(1)
+        )
+        return row.to_job() if row else None
 
     async def active_of(self, user_id: int) -> list[Job]:
         """This person's waiting and drawing jobs, oldest first."""
@@ -178,8 +186,8 @@ class JobRepository:
         return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now())
 
     async def extend_deadlines(self, seconds: float, family: str | None = None, lane: str | None = None) -> None:
-        """Push the deadlines of waiting jobs, of one queue or of all: waiting for a machine is nobody's fault."""
-        query = update(JobRow).where(JobRow.state == JobState.QUEUED)
+        """Push the deadlines of unfinished jobs, of one queue or of all: waiting for a machine is nobody's fault."""
+        query = update(JobRow).where(JobRow.state.in_(ACTIVE))
         if family is not None:
             query = query.where(JobRow.family == family, JobRow.lane == lane)
         await self._session.execute(query.values(deadline_at=JobRow.deadline_at + seconds))
@@ -218,10 +226,13 @@ class JobRepository:
                 WorkerRow.family == job.family,
                 WorkerRow.lanes.contains(f",{job.lane},"),
                 WorkerRow.seen_at > db_now() - alive_s,
+                WorkerRow.state != WorkerState.DRAINING,
             )
         )
         alive = list(states)
-        return QueueView(place=int(place or 1), workers=len(alive), loading=alive.count("loading"))
+        return QueueView(
+            place=int(place or 1), workers=len(alive), loading=alive.count("loading"), drawing=alive.count("drawing")
+        )
 
     async def recent_seconds(self, family: str, lane: str, limit: int = 50) -> list[tuple[str, float]]:
         """(params, seconds from claim to picture) of the newest drawn jobs of a queue."""

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -44,11 +44,9 @@ class DeliveryRepository:
             for row, job in rows
         ]
 
-    async def settled(self, job_id: int, ordinal: int) -> bool:
-        state = await self._session.scalar(
-            select(DeliveryRow.state).where(DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal)
-        )
-        return state in _SETTLED
+    async def state(self, job_id: int, ordinal: int) -> SendState | None:
+        row = await self._session.get(DeliveryRow, (job_id, ordinal))
+        return SendState(row.state) if row else None
 
     async def mark(
         self,
@@ -111,19 +109,16 @@ class NoticeRepository:
         return True
 
     async def due(self, bot_id: int, limit: int = 50) -> list[Notice]:
-        """Return notices whose time has come, oldest first; one that replaces a status waits until that is settled."""
+        """Return the oldest notice of each chat whose time has come; one that replaces a status waits until that is settled."""
         unsettled = select(DeliveryRow.job_id).where(DeliveryRow.ordinal == 0, DeliveryRow.state.not_in(_SETTLED))
-        rows = await self._session.scalars(
-            select(NoticeRow)
-            .where(
-                NoticeRow.bot_id == bot_id,
-                NoticeRow.state.in_((SendState.PENDING, SendState.UNKNOWN)),
-                NoticeRow.next_at <= db_now(),
-                NoticeRow.job_id.is_(None) | NoticeRow.job_id.not_in(unsettled),
-            )
-            .order_by(NoticeRow.id)
-            .limit(limit)
+        waiting = (
+            NoticeRow.bot_id == bot_id,
+            NoticeRow.state.in_((SendState.PENDING, SendState.UNKNOWN)),
+            NoticeRow.next_at <= db_now(),
+            NoticeRow.job_id.is_(None) | NoticeRow.job_id.not_in(unsettled),
         )
+        oldest = select(func.min(NoticeRow.id)).where(*waiting).group_by(NoticeRow.chat_id)
+        rows = await self._session.scalars(select(NoticeRow).where(NoticeRow.id.in_(oldest)).order_by(NoticeRow.id).limit(limit))
         return [
             Notice(
                 row.id, row.public_id, row.bot_id, row.user_id, row.chat_id, row.key, json.loads(row.params),
@@ -143,6 +138,10 @@ class NoticeRepository:
     ) -> None:
         values = _tried(state, message_id, retry_s, error, NoticeRow.attempt)
         await self._session.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(**values))
+
+    async def state(self, notice_id: int) -> SendState | None:
+        row = await self._session.get(NoticeRow, notice_id)
+        return SendState(row.state) if row else None
 
     async def sent_count(self, prefix: str) -> int:
         """How many notices whose key begins so have been settled: the n of the next press's key."""

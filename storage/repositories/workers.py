@@ -37,6 +37,7 @@ class WorkerRepository:
                 WorkerRow.family == family,
                 WorkerRow.lanes.contains(f",{lane},"),
                 WorkerRow.seen_at > db_now() - alive_s,
+                WorkerRow.state != WorkerState.DRAINING,
             )
         )
         return len(rows.all())

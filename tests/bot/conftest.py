@@ -1,17 +1,26 @@
 """A database of its own, a sandbox and a real bot for each test that asks for them."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiogram import Bot
 from pydantic import SecretStr
 
+from bot.delivery import Deliverer
+from bot.jobs import Jobs
+from bot.limiter import Limiter
+from bot.messages import Messages
 from bot.settings import JobSettings, TelegramSettings, read
 from bot.telegram import make_bot
 from bot.texts import Texts
 from sandbox.person import Person
 from sandbox.server import Sandbox
-from tests.storage.made import BOT, database, database_url, migrated_file, store
+from storage.database import Database
+from storage.media import MediaStore
+from tests.bot.post import Post, nobody
+from tests.bot.wishes import Bells, Wishes
+from tests.storage.made import BOT, Store, database, database_url, migrated_file, store
 
 __all__ = ["database", "database_url", "migrated_file", "store"]
 
@@ -57,3 +66,29 @@ async def anna(box: Sandbox) -> Person:
     person = box.person("Anna", "en", patience=10)
     await person.says("hello")
     return person
+
+
+@pytest.fixture
+async def post(
+    box: Sandbox, anna: Person, bot: Bot, database: Database, store: Store, texts: Texts, settings: JobSettings, tmp_path: Path
+) -> Post:
+    now = [1000.0]
+    media = MediaStore(str(tmp_path / "pictures"))
+    jobs = Jobs(database, settings, nobody)
+    deliverer = Deliverer(database, bot, jobs, Messages(texts), media, Limiter(lambda: now[0]))
+    return Post(box, anna, await store.user(anna.id, "en"), store, media, deliverer, now)
+
+
+@pytest.fixture
+def bells(database: Database) -> Bells:
+    return Bells(database)
+
+
+@pytest.fixture
+def jobs(database: Database, settings: JobSettings, bells: Bells) -> Jobs:
+    return Jobs(database, settings, bells)
+
+
+@pytest.fixture
+def wishes(store: Store) -> Wishes:
+    return Wishes(store)

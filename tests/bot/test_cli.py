@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from bot.cli import main
+from bot.demo import _lock
 
 MENDABLE = {
     "unknown word": (["draw", "a waterfall"], {}, "waterfall"),
@@ -43,6 +44,15 @@ def test_what_can_be_mended_is_one_line(
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert named in said
+
+
+def test_a_second_demo_in_the_same_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with _lock(tmp_path):
+        assert main(["demo", "--data", str(tmp_path), "--say", "a red circle"]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert f"Another demo runs in {tmp_path}." in said
+    _lock(tmp_path).close()  # the lock went with its holder
 
 
 def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,8 +43,6 @@ def test_settings_are_frozen(kind: type[BaseSettings]) -> None:
         (JobSettings, "JOB_MAX_ACTIVE", "0"),
         (JobSettings, "JOB_MAX_CRASHES", "many"),
         (JobSettings, "JOB_PER_DAY", "-1"),
-        (DrawingSettings, "DRAW_PICTURES", "5"),
-        (DrawingSettings, "DRAW_PICTURES", "0"),
         *((JobSettings, f"JOB_{name.upper()}", value) for name in TIMES for value in ("0", "-1", "soon")),
     ],
 )

@@ -12,8 +12,12 @@ Act = Callable[[Person], Awaitable[object]]
 BAD: dict[str, tuple[Act, str, str]] = {
     "whitespace": (lambda p: p.says("  \n\t "), "no words", "нет слов"),
     "zero width": (lambda p: p.says("\u200b\u2800\u200b"), "words", "слов"),
-    "emoji only": (lambda p: p.says("🙂🙂🎨"), "signs but no words", "не вижу слов"),
-    "4,096 characters": (lambda p: p.says("circle " * 585 + "x"), "4096 characters; I read at most 2000", "4096 символов"),
+    "emoji only": (lambda p: p.says("🙂🙂🎨"), "symbols but no words", "не вижу слов"),
+    "4,096 characters": (
+        lambda p: p.says("circle " * 585 + "x"),
+        "4096 characters; I read at most 2000",
+        "4096; читаю не больше",
+    ),
     "4,096 emoji": (lambda p: p.says("🙂" * 2048), "at most 2000", "не больше 2000"),
     "control characters": (lambda p: p.says("\x00\x01\x07\x1b"), "words", "слов"),
     "sticker": (lambda p: p.sends_sticker(), "sticker", "стикер"),
@@ -42,7 +46,7 @@ async def test_one_clear_answer(line: Line, new_person: Callable[..., Person], n
     await act(person)
     await person.sees_text(english if language == "en" else russian)
     await person.says("/cancel")  # answered after whatever else that update might have brought
-    await person.sees_text("waiting" if language == "en" else "ничего вашего")
+    await person.sees_text("nothing to cancel" if language == "en" else "Отменять нечего")
     assert len([message for message in person.chat if message.from_bot]) == 2
     assert await line.sql("SELECT count(*) FROM job") == jobs
 

@@ -87,18 +87,18 @@ async def test_a_file_has_every_pixel_and_512_at_least(line: Line, anna: Person)
 
 async def test_with_care_keeps_words_and_seed(line: Line, anna: Person) -> None:
     first = await drawn(anna)
-    await anna.presses("Draw with care")
+    await anna.presses("With care")
     careful = await anna.sees_photo()
     assert careful.text.splitlines()[0] == first.text.splitlines()[0]
     assert seed_of(careful) == seed_of(first)
     assert careful.photo != first.photo
-    assert not careful.button("Draw with care")
+    assert not careful.button("With care")
 
 
 async def test_ten_taps_make_one_job(line: Line, anna: Person) -> None:
     first = await drawn(anna)
     before = await line.sql("SELECT count(*) FROM job")
-    taps = [await anna.presses("Draw with care", first.id) for _ in range(10)]
+    taps = [await anna.presses("With care", first.id) for _ in range(10)]
     for tap in taps:
         assert (await tap.answered()).seconds < 5
     await anna.sees_photo()

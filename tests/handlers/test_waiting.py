@@ -9,14 +9,14 @@ async def begin_careful(person: Person) -> int:
     await person.says("a blue square")
     await person.sees_photo()
     russian = person.language_code == "ru"
-    await person.presses("Нарисовать тщательно" if russian else "Draw with care")
+    await person.presses("Тщательно" if russian else "With care")
     return (await person.sees_text("Рисую" if russian else "Drawing")).id
 
 
 async def test_cancel_while_drawing_stops_and_returns_the_quota(line: Line, anna: Person) -> None:
     status = await begin_careful(anna)
     tap = await anna.presses("Cancel", status)
-    assert "Stopped" in (await tap.answered()).text
+    assert "Stopping" in (await tap.answered()).text
     ended = await anna.sees_text("Cancelled", message_id=status)
     assert ended.button("Try again")
     [(state, step, steps)] = await line.sql("SELECT state, step, steps FROM job ORDER BY id DESC LIMIT 1")
@@ -30,7 +30,7 @@ async def test_cancel_while_waiting_is_at_once(line: Line, anna: Person, boris: 
     await anna.says("a red star")
     status = await anna.sees_text("queue")
     await anna.presses("Cancel", status.id)
-    assert "Nothing was charged" in (await anna.sees_text("Cancelled", message_id=status.id)).text
+    assert "It does not count" in (await anna.sees_text("Cancelled", message_id=status.id)).text
     await boris.says("/cancel")
     await boris.sees_text("Отменено")
     rows = await line.sql("SELECT entry FROM quota_ledger JOIN job ON job.id = job_id WHERE job.state = 'cancelled'")
@@ -57,7 +57,7 @@ async def test_try_again_after_cancel_draws_it(line: Line, anna: Person) -> None
 
 async def test_cancel_with_nothing_to_cancel_says_so(line: Line, boris: Person) -> None:
     await boris.says("/cancel")
-    await boris.sees_text("ничего вашего")
+    await boris.sees_text("Отменять нечего")
 
 
 async def test_too_late_is_said(line: Line, anna: Person) -> None:

@@ -218,15 +218,19 @@ async def test_jobs_that_nobody_has_drawn_in_time_are_overdue(store: Store) -> N
         assert [job.id for job in await JobRepository(session).overdue()] == [running.id, jobs[2].id]
 
 
-async def test_deadlines_move_for_waiting_jobs_of_one_queue(store: Store) -> None:
+async def test_deadlines_move_for_unfinished_jobs_of_one_queue(store: Store) -> None:
     user = await store.user()
-    running, waiting, other = await store.job(user), await store.job(user), await store.job(user, lane="base")
-    await store.claim(lanes=("flash",))
+    drawn, running = await store.job(user), await store.job(user)
+    waiting, other = await store.job(user), await store.job(user, lane="base")
+    for _ in range(2):
+        await store.claim(lanes=("flash",))
+    await store.rendered(await store.get(drawn))
     await store.sql("UPDATE job SET deadline_at = 100")
     async with store.database.begin() as session:
         await JobRepository(session).extend_deadlines(2, FAMILY, "flash")
     assert await store.sql("SELECT id, deadline_at FROM job ORDER BY id") == [
-        (running.id, 100),
+        (drawn.id, 100),
+        (running.id, 102),
         (waiting.id, 102),
         (other.id, 100),
     ]

@@ -106,20 +106,18 @@ async def test_what_telegram_answered_is_kept(store: Store) -> None:
     assert await store.sql("SELECT message_id, file_unique_id, sent_at IS NOT NULL FROM delivery") == [(77, "U", 1)]
 
 
-async def test_settled_is_what_no_longer_changes_the_chat(store: Store) -> None:
+@pytest.mark.parametrize("state", SendState)
+async def test_the_state_of_what_is_owed_can_be_asked(store: Store, state: SendState) -> None:
     job = await store.job(await store.user())
-    settled = []
-    for state in SendState:
-        await _mark(store, job.id, 0, state)
-        async with store.database.read() as session:
-            settled.append(await DeliveryRepository(session).settled(job.id, 0))
-    assert dict(zip(SendState, settled, strict=True)) == {
-        SendState.PENDING: False,
-        SendState.SENDING: False,
-        SendState.SENT: True,
-        SendState.UNKNOWN: True,
-        SendState.FAILED: True,
-    }
+    await _notice(store)
+    (notice,) = await _notices(store)
+    await _mark(store, job.id, 0, state)
+    await _mark_notice(store, notice, state)
+    async with store.database.read() as session:
+        assert await DeliveryRepository(session).state(job.id, 0) == state
+        assert await DeliveryRepository(session).state(job.id, 1) is None
+        assert await NoticeRepository(session).state(notice.id) == state
+        assert await NoticeRepository(session).state(notice.id + 1) is None
 
 
 async def test_what_a_dead_deliverer_was_sending_is_unknown(store: Store) -> None:
@@ -150,10 +148,29 @@ async def test_a_notices_values_come_back_as_they_were(store: Store) -> None:
     assert (notice.edit_message_id, notice.reply_to_message_id, notice.state) == (5, 6, SendState.PENDING)
 
 
-async def test_notices_go_out_oldest_first(store: Store) -> None:
+async def test_notices_to_a_chat_go_out_oldest_first(store: Store) -> None:
     for key in ("a", "b", "c"):
         await _notice(store, key)
-    assert [notice.key for notice in await _notices(store)] == ["a", "b", "c"]
+    gone = []
+    while due := await _notices(store):
+        (notice,) = due
+        gone.append(notice.key)
+        await _mark_notice(store, notice, SendState.SENT)
+    assert gone == ["a", "b", "c"]
+
+
+async def test_each_chat_is_due_its_oldest_notice(store: Store) -> None:
+    for number in range(200):
+        await _notice(store, f"many-{number}")
+    await _notice(store, "other", chat_id=11)
+    assert [notice.key for notice in await _notices(store)] == ["many-0", "other"]
+
+
+async def test_a_notice_that_waits_does_not_hold_up_the_next(store: Store) -> None:
+    await _notice(store, "a")
+    await _notice(store, "b")
+    await _mark_notice(store, (await _notices(store))[0], SendState.PENDING, retry_s=60)
+    assert [notice.key for notice in await _notices(store)] == ["b"]
 
 
 async def test_a_notice_that_replaces_a_status_waits_for_it(store: Store) -> None:
@@ -180,8 +197,8 @@ async def test_a_notice_retried_waits_and_counts(store: Store) -> None:
 
 
 async def test_settled_notices_of_a_button_are_counted_by_their_exact_beginning(store: Store) -> None:
-    for key in ("view:1:0", "view:1:1", "view:10:0", "view%1:0"):
-        await _notice(store, key, dedupe_key=key)
+    for chat_id, key in enumerate(("view:1:0", "view:1:1", "view:10:0", "view%1:0"), start=10):
+        await _notice(store, key, dedupe_key=key, chat_id=chat_id)
     for notice in await _notices(store):
         if notice.key != "view:1:1":
             await _mark_notice(store, notice, SendState.SENT)

@@ -1,0 +1,202 @@
+"""The render child without Celery: what becomes of a job when the engine draws, fails, stalls or is too late."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from PIL import Image
+
+from bot.broker import Bell
+from bot.settings import JobSettings, StorageSettings, WorkerSettings
+from bot.worker import Drawing, RenderChild
+from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage
+from storage.database import Database
+from storage.domain import Job, JobState
+from storage.repositories.jobs import JobRepository
+from tests.bot.wishes import FLASH, notices
+from tests.storage.made import Store
+
+
+def _progress(stage: Stage, step: int, total: int) -> Progress:
+    return Progress(stage, 0, step, total, lambda: Image.new("RGB", (8, 8)))
+
+
+@dataclass
+class ToyEngine:
+    """Draws four steps at once, and does `meanwhile` before it ends."""
+
+    meanwhile: Callable[[], None] = lambda: None
+    revision: str = "toy"
+
+    def run(self, requests: list[Any], on_step: OnStep) -> list[Outcome]:
+        for progress in (_progress("encode", 1, 1), _progress("step", 4, 4), _progress("decode", 1, 2)):
+            on_step(progress)
+        self.meanwhile()
+        return [Drawn((Image.new("RGB", (64, 64)),) * requests[0].num_images_per_prompt, (7,))]
+
+
+@dataclass
+class Ears:
+    """Hears what the child rings."""
+
+    rung: list[str] = field(default_factory=list)
+
+    async def ring(self, queue: str, times: int = 1) -> None:
+        self.rung.append(queue)
+
+
+class Ended(BaseException):
+    """The process would end here."""
+
+
+@pytest.fixture
+def ears() -> Ears:
+    return Ears()
+
+
+@pytest.fixture
+async def child(
+    database: Database, settings: JobSettings, ears: Ears, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RenderChild]:
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    monkeypatch.setattr("bot.worker.os._exit", end)
+    monkeypatch.setattr("bot.worker._FULL_DISK_S", 0)
+    made = RenderChild(StorageSettings(data_dir=tmp_path), settings, WorkerSettings(), cast("Bell", ears))
+    made._loop.close()
+    made._loop = asyncio.get_running_loop()
+    made._engine = cast("Any", ToyEngine())
+    yield made
+    made._engine_thread.shutdown()
+    await made._db.close()
+
+
+async def _claimed(store: Store) -> Job:
+    await store.job(await store.user())
+    return await store.claimed()
+
+
+async def _cancel(store: Store, job: Job) -> None:
+    async with store.database.begin() as session:
+        await JobRepository(session).request_cancel(job)
+
+
+async def test_only_steps_move_the_steps(store: Store) -> None:
+    drawing = Drawing(await _claimed(store))
+    seen = []
+    stages: tuple[tuple[Stage, int, int], ...] = (("encode", 1, 1), ("step", 1, 4), ("step", 4, 4), ("decode", 1, 2))
+    for stage, step, total in stages:
+        drawing.on_step(_progress(stage, step, total))
+        assert drawing.moved_at > 0
+        seen.append((drawing.stage, drawing.step, drawing.steps))
+    assert seen == [("encode", 0, 0), ("step", 1, 4), ("step", 4, 4), ("decode", 4, 4)]
+
+
+async def test_a_drawing_that_should_stop_says_so_in_every_stage(store: Store) -> None:
+    drawing = Drawing(await _claimed(store))
+    assert not drawing.on_step(_progress("step", 1, 4))
+    drawing.stop = True
+    assert [set(drawing.on_step(_progress(stage, 1, 1))) for stage in ("encode", "step", "decode")] == [{0}] * 3
+
+
+async def test_what_was_drawn_is_stored(store: Store, child: RenderChild) -> None:
+    job = await _claimed(store)
+    await child._draw_and_store(Drawing(job))
+    assert (await store.get(job)).state == JobState.RENDERED
+    assert await store.number("SELECT count(*) FROM picture") == 4
+
+
+async def test_a_drawing_whose_cancel_came_at_the_last_moment_is_not_stored(store: Store, child: RenderChild) -> None:
+    job = await _claimed(store)
+    loop = asyncio.get_running_loop()
+    late = ToyEngine(lambda: asyncio.run_coroutine_threadsafe(_cancel(store, job), loop).result())
+    child._engine = cast("Any", late)
+    await child._draw_and_store(Drawing(job))
+    assert (await store.get(job)).state == JobState.CANCELLED
+    assert await store.number("SELECT count(*) FROM picture") == 0
+    assert await store.quota(job) == {"reserve": 4, "commit": 4}  # it was drawn to the end
+    assert await notices(store) == ["job.cancelled"]
+
+
+async def test_a_drawing_that_somebody_else_has_by_now_is_dropped(store: Store, child: RenderChild) -> None:
+    job = await _claimed(store)
+    async with store.database.begin() as session:
+        await JobRepository(session).requeue(job, "worker lost", crashed=True)
+    again = await store.claimed("w2")
+    await child._draw_and_store(Drawing(job))
+    assert await store.get(job) == again
+    assert await store.number("SELECT count(*) FROM picture") == 0
+    assert await notices(store) == []
+
+
+async def test_a_full_disk_is_no_fault_of_the_jobs(store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(data: bytes, suffix: str) -> str:
+        raise OSError(28, "No space left on device")
+
+    job = await _claimed(store)
+    monkeypatch.setattr(child._media, "put", full)
+    await child._draw_and_store(Drawing(job))
+    now = await store.get(job)
+    assert (now.state, now.attempt, now.crash_count) == (JobState.QUEUED, 0, 0)
+
+
+async def test_a_time_that_cannot_be_measured_costs_no_picture(
+    store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ValueError("no time")
+
+    job = await _claimed(store)
+    monkeypatch.setattr(child, "_write_timing", broken)
+    await child._draw_and_store(Drawing(job))
+    assert (await store.get(job)).state == JobState.RENDERED
+
+
+def _fails() -> None:
+    raise RuntimeError("cuda")
+
+
+async def test_a_failed_drawing_gets_one_fresh_process_and_then_an_honest_end(
+    store: Store, child: RenderChild, ears: Ears
+) -> None:
+    job = await _claimed(store)
+    child._engine = cast("Any", ToyEngine(_fails))
+    with pytest.raises(Ended):
+        await child._draw_and_store(Drawing(job))
+    now = await store.get(job)
+    assert (now.state, now.crash_count, ears.rung) == (JobState.QUEUED, 1, [FLASH])
+    with pytest.raises(Ended):
+        await child._draw_and_store(Drawing(await store.claimed()))
+    now = await store.get(job)
+    assert (now.state, now.error_class) == (JobState.FAILED, "engine")
+    assert await store.quota(job) == {"reserve": 4, "refund": 4}
+    assert await notices(store) == ["job.failed"]
+
+
+async def test_a_drained_drawing_still_has_its_fresh_process(store: Store, child: RenderChild) -> None:
+    """An earlier attempt that was no crash does not count against a job."""
+    job = await _claimed(store)
+    await store.sql("UPDATE job SET attempt = 3")
+    child._engine = cast("Any", ToyEngine(_fails))
+    with pytest.raises(Ended):
+        await child._draw_and_store(Drawing(await store.get(job)))
+    assert (await store.get(job)).state == JobState.QUEUED
+
+
+async def test_the_third_stall_is_the_last(store: Store, child: RenderChild) -> None:
+    job = await _claimed(store)
+    states = []
+    for _ in range(3):
+        with pytest.raises(Ended):
+            await child._stalled(Drawing(job))
+        states.append((await store.get(job)).state)
+        if states[-1] == JobState.QUEUED:
+            job = await store.claimed()
+    assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
+    assert (await store.get(job)).error_class == "poison"
+    assert await store.quota(job) == {"reserve": 4, "refund": 4}
+    assert await notices(store) == ["job.failed"]

@@ -118,7 +118,7 @@ class TextToImage(Request):
     num_images_per_prompt: int = 4
     flash: bool = True
     num_inference_steps: int = 50
-    guidance_scale: float = 3.0
+    guidance_scale: float = 0.5
     eta: float = 1.0
     family: str = "kandinsky-nano"
 

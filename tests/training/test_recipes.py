@@ -51,9 +51,12 @@ def test_the_text_encoder_learns(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with an untrained text encoder, which the UNet needs."""
+    """A cache with one step of every recipe that others build on."""
     folder: Path = tmp_path_factory.mktemp("cache")
-    train(TextEncoderRecipe(Schedule(steps=1, learning_rate=1e-3, batch=2)), folder)
+    one_step = Schedule(steps=1, learning_rate=1e-3, batch=2)
+    train(TextEncoderRecipe(one_step), folder)
+    train(AutoencoderRecipe(one_step), folder)
+    train(TextToImageRecipe(folder, one_step, scenes=64), folder)
     return folder
 
 
@@ -65,7 +68,7 @@ def test_the_autoencoder_then_the_encoder_alone_learn(cache: Path) -> None:
 def test_the_unet_then_the_decoder_learn(cache: Path) -> None:
     schedule = Schedule(steps=25, learning_rate=1.5e-3, batch=8, warmup=5)
     assert improvement(TextToImageRecipe(cache, schedule, scenes=64), cache, 32) < 0.85
-    assert improvement(DecoderRecipe(cache, Schedule(steps=12, learning_rate=1e-3, batch=2, warmup=2)), cache, 4) < 0.98
+    assert improvement(DecoderRecipe(cache, Schedule(steps=12, learning_rate=2e-3, batch=4, warmup=2)), cache, 4) < 0.95
 
 
 def test_what_is_trained_can_be_exported_and_loaded(cache: Path, tmp_path: Path) -> None:

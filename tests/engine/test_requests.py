@@ -28,7 +28,7 @@ def test_a_stored_request_comes_back_complete():
 def test_equal_requests_have_one_json_text():
     written_otherwise = TextToImage("  большои\u0306 красный\nкруг", 7, guidance_scale=3, eta=1)
 
-    assert to_json(written_otherwise) == to_json(REQUEST)
+    assert to_json(written_otherwise) == to_json(replace(REQUEST, guidance_scale=3.0))
     assert to_json(REQUEST) == json.dumps(json.loads(to_json(REQUEST)), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from typing import Any
 
 from aiogram import Bot, Dispatcher
@@ -42,7 +43,7 @@ def make_dispatcher(**handed: Any) -> Dispatcher:
     """Build the dispatcher with every router; `handed` are the callables that handlers name as arguments."""
     dispatcher = Dispatcher(disable_fsm=True, **handed)
     for module in (errors, start, waiting, result, suggest, imagine, fallback):
-        dispatcher.include_router(module.router)
+        dispatcher.include_router(deepcopy(module.router))  # a router has one dispatcher; a process may have more
     return dispatcher
 
 

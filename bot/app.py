@@ -185,6 +185,7 @@ class Application:
                 tried = await attempt(call)
                 if tried.fate != Fate.DONE:
                     log.warning("introduction: %s", tried.error)
+                    return
 
 
 async def serve() -> None:

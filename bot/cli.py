@@ -39,8 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--lang", default="en", choices=["en", "ru"], help="language of the person in the chat")
     demo.add_argument("--out", type=Path, help="save every picture the bot sends, and the transcript, here")
     demo.add_argument("--data", type=Path, help="data folder (default: one for demos; with steps, a new one)")
-    for step, shape in (("say", "TEXT"), ("photo", "FILE"), ("press", "LABEL")):
-        demo.add_argument(f"--{step}", action=_Step, metavar=shape, dest="steps", help=f"play a step: {step}")
+    for step, shape, what in (
+        ("say", "TEXT", "play: write this"),
+        ("photo", "FILE", "play: send this photo"),
+        ("press", "LABEL", "play: press the button with this label, emoji and case aside"),
+    ):
+        demo.add_argument(f"--{step}", action=_Step, metavar=shape, dest="steps", help=what)
     demo.set_defaults(run=_demo, steps=[])
 
     up = commands.add_parser("up", help="the bot and its worker on this machine, for a real token")
@@ -55,12 +59,12 @@ def _parser() -> argparse.ArgumentParser:
 
     draw = commands.add_parser("draw", help="draw from the shell, without a chat")
     draw.add_argument("prompt")
-    draw.add_argument("--family", default="kandinsky-nano")
+    draw.add_argument("--family", default="kandinsky-nano", help="set of weights (default: kandinsky-nano)")
     draw.add_argument("--flash", action=argparse.BooleanOptionalAction, default=True, help="four steps (default)")
     draw.add_argument("--base", action="store_false", dest="flash", help="fifty steps with guidance")
     draw.add_argument("--seed", type=int, default=1, help="another number, another picture (default: 1)")
     draw.add_argument("--size", help="WIDTHxHEIGHT in pixels")
-    draw.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"))
+    draw.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"), help="file to write")
     draw.set_defaults(run=_draw)
 
     commands.add_parser("migrate", help="bring the database to this version").set_defaults(run=_migrate)

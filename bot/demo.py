@@ -88,6 +88,7 @@ class Demo:
             if self.steps:
                 return await self._with(supervisor, self._play(person))
             print(f"Open the chat: {sandbox.url}/   (stop with Ctrl+C)", flush=True)
+            print("The model loads for some seconds more; what you write meanwhile waits for it.", flush=True)
             await supervisor
             return 0
         finally:

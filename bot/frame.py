@@ -20,6 +20,8 @@ from storage.repositories.users import UserRepository
 
 log = logging.getLogger(__name__)
 
+_SAME_FILE_S = 10.0  # a second press so soon is impatience, not a wish for a second file
+
 Handler = Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]]
 
 
@@ -78,7 +80,7 @@ class Desk:
         await self._owe_once(actor, job, "view", index, edit=actor.message_id)
 
     async def send_file(self, actor: Actor, job: Job, index: int) -> None:
-        await self._owe_once(actor, job, "file", index, reply=actor.message_id)
+        await self._owe_once(actor, job, "file", index, reply=actor.message_id, quiet_s=_SAME_FILE_S)
 
     async def find_job(self, user: User, public_id: str) -> Job:
         async with self._db.read() as session:
@@ -91,13 +93,20 @@ class Desk:
         return str(choices[index]["prompt"]) if 0 <= index < len(choices) else None
 
     async def _owe_once(
-        self, actor: Actor, job: Job, key: str, index: int, edit: int | None = None, reply: int | None = None
+        self,
+        actor: Actor,
+        job: Job,
+        key: str,
+        index: int,
+        edit: int | None = None,
+        reply: int | None = None,
+        quiet_s: float = 0.0,
     ) -> None:
-        """Presses while one is on its way are the same wish; a later one is new."""
+        """Presses while one is on its way, or within `quiet_s` after, are the same wish; a later one is new."""
         stem = f"{key}:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{job.id}:{index}:"
         async with self._db.begin() as session:
             notices = NoticeRepository(session)
-            key_n = f"{stem}{await notices.sent_count(stem)}"
+            key_n = f"{stem}{await notices.settled_count(stem, quiet_s)}"
             await notices.add(_notice(actor, key, key_n, {"index": index}, job=job, edit=edit, reply=reply))
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()

@@ -13,6 +13,7 @@ from bot.jobs import Jobs
 from bot.settings import JobSettings, StorageSettings, process_name, read
 from engine import catalog
 from storage.database import Database
+from storage.repositories.workers import WorkerRepository
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Child:
             *self.arguments,
             env={**os.environ, "PYTHONWARNINGS": _QUIET, **self.environment},
             preexec_fn=_end_with_parent,
+            process_group=0,  # Ctrl+C reaches the supervisor alone, and that stops its children in order
         )
 
 
@@ -117,6 +119,8 @@ class Supervisor:
 
         try:
             await Jobs(database, read(JobSettings), nobody).release(process_name(pid), "worker process lost", crashed)
+            async with database.begin() as session:
+                await WorkerRepository(session).gone(process_name(pid))
         except Exception as error:
             log.error("jobs of process %d not given back: %s; the sweep will", pid, type(error).__name__)
         finally:

@@ -88,7 +88,7 @@ def _begin_anew(exitcode: int) -> None:
         return  # whoever stopped this worker signalled its child too
     log.warning("render child ended with code %d; the worker begins anew", exitcode)
     try:
-        asyncio.run(_in_parent(release=True))
+        asyncio.run(_in_parent(release=True, state=WorkerState.LOADING))
     except Exception as error:
         log.error("its job was not given back: %s; the sweep will", type(error).__name__)
     settings = read(WorkerSettings)
@@ -98,6 +98,8 @@ def _begin_anew(exitcode: int) -> None:
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _draining(**_: Any) -> None:
+    if _stopping.is_set():
+        return  # a second signal while the first is being dealt with
     _stopping.set()
     asyncio.run(_in_parent(state=WorkerState.DRAINING))
 

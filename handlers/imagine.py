@@ -12,7 +12,7 @@ from handlers.start import examples
 router = Router(name=__name__)
 
 
-@router.message(Command("imagine"))
+@router.message(Command("imagine", ignore_case=True))
 async def imagine(message: Message, command: CommandObject, actor: Actor, submit: Submit, say: Say, family: str) -> None:
     if not command.args:
         await say(actor, "imagine.empty", None, examples(actor, family))

@@ -10,12 +10,12 @@ from handlers.ports import Actor, Choice, Say
 router = Router(name=__name__)
 
 
-@router.message(CommandStart())
+@router.message(CommandStart(ignore_case=True))
 async def start(message: Message, actor: Actor, say: Say, family: str) -> None:
     await say(actor, _key("start", family), {"engine": catalog.family(family).title}, examples(actor, family))
 
 
-@router.message(Command("help"))
+@router.message(Command("help", ignore_case=True))
 async def show_help(message: Message, actor: Actor, say: Say, family: str) -> None:
     await say(actor, _key("help", family), {"engine": catalog.family(family).title}, examples(actor, family))
 

@@ -33,7 +33,7 @@ async def press_cancel(query: CallbackQuery, callback_data: CancelButton, actor:
     return Toast("toast.stopping") if job.state == JobState.RUNNING else Toast("toast.too-late", alert=True)
 
 
-@router.message(Command("cancel"))
+@router.message(Command("cancel", ignore_case=True))
 async def cancel_newest(message: Message, actor: Actor, active_jobs: ActiveJobs, cancel: Cancel, say: Say) -> None:
     """Cancel the person's newest waiting or drawing job; its own message says so."""
     jobs = [job for job in await active_jobs(actor.user) if not job.cancel_requested]

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import false, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -143,10 +143,15 @@ class NoticeRepository:
         row = await self._session.get(NoticeRow, notice_id)
         return SendState(row.state) if row else None
 
-    async def sent_count(self, prefix: str) -> int:
-        """How many notices whose key begins so have been settled: the n of the next press's key."""
+    async def settled_count(self, prefix: str, older_s: float = 0.0) -> int:
+        """How many notices whose dedupe key begins so were settled, at least `older_s` ago: the n of the next press's key."""
+        recently = NoticeRow.sent_at > db_now() - older_s if older_s else false()
         rows = await self._session.scalars(
-            select(NoticeRow.id).where(NoticeRow.dedupe_key.startswith(prefix, autoescape=True), NoticeRow.state.in_(_SETTLED))
+            select(NoticeRow.id).where(
+                NoticeRow.dedupe_key.startswith(prefix, autoescape=True),
+                NoticeRow.state.in_(_SETTLED),
+                or_(NoticeRow.sent_at.is_(None), not_(recently)),
+            )
         )
         return len(rows.all())
 

@@ -204,8 +204,8 @@ async def test_settled_notices_of_a_button_are_counted_by_their_exact_beginning(
             await _mark_notice(store, notice, SendState.SENT)
     async with store.database.read() as session:
         notices = NoticeRepository(session)
-        assert await notices.sent_count("view:1:") == 1
-        assert await notices.sent_count("view%") == 1
+        assert await notices.settled_count("view:1:") == 1
+        assert await notices.settled_count("view%") == 1
 
 
 async def test_a_notices_values_are_its_persons_alone(store: Store) -> None:

@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from aiogram import Bot, Dispatcher
+from aiogram.methods import SetMyCommands, SetMyDescription, SetMyShortDescription, TelegramMethod
 from aiogram.types import BotCommand
 
 from bot.broker import Bell, make_celery
@@ -176,13 +177,13 @@ class Application:
         for language in LANGUAGES:
             commands = [BotCommand(command=name, description=self._texts.plain(language, f"command.{name}")) for name in COMMANDS]
             code = None if language == "en" else language  # English is what all other languages see
-            about = self._texts.plain(language, "about.long"), self._texts.plain(language, "about.short")
-            for call in (
-                self._bot.set_my_commands(commands, language_code=code),
-                self._bot.set_my_description(about[0], language_code=code),
-                self._bot.set_my_short_description(about[1], language_code=code),
-            ):
-                tried = await attempt(call)
+            methods: tuple[TelegramMethod[bool], ...] = (
+                SetMyCommands(commands=commands, language_code=code),
+                SetMyDescription(description=self._texts.plain(language, "about.long"), language_code=code),
+                SetMyShortDescription(short_description=self._texts.plain(language, "about.short"), language_code=code),
+            )
+            for method in methods:
+                tried = await attempt(self._bot(method))
                 if tried.fate != Fate.DONE:
                     log.warning("introduction: %s", tried.error)
                     return

@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
 from storage.domain import Job, NewPicture, Picture, new_public_id
-from storage.errors import NotFound
 from storage.tables import PictureRow, TelegramFileRow
 
 
@@ -31,21 +30,6 @@ class PictureRepository:
     async def of_job(self, job_id: int) -> list[Picture]:
         rows = await self._session.scalars(select(PictureRow).where(PictureRow.job_id == job_id).order_by(PictureRow.ordinal))
         return [row.to_picture() for row in rows]
-
-    async def get(self, picture_id: int) -> Picture:
-        row = await self._session.get(PictureRow, picture_id)
-        if row is None:
-            raise NotFound(f"picture {picture_id}")
-        return row.to_picture()
-
-    async def owned(self, public_id: str, user_id: int) -> Picture:
-        """Return this person's picture; somebody else's is as absent as none."""
-        row = await self._session.scalar(
-            select(PictureRow).where(PictureRow.public_id == public_id, PictureRow.user_id == user_id)
-        )
-        if row is None:
-            raise NotFound(f"picture {public_id}")
-        return row.to_picture()
 
     async def file_id(self, picture_id: int, bot_id: int, form: str) -> str | None:
         row = await self._session.get(TelegramFileRow, (picture_id, bot_id, form))

@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
 from storage.domain import User
-from storage.errors import NotFound
 from storage.tables import QuotaLedgerRow, UserRow
 
 
@@ -30,12 +29,6 @@ class UserRepository:
     async def find(self, bot_id: int, telegram_id: int) -> User | None:
         row = await self._session.scalar(select(UserRow).where(UserRow.bot_id == bot_id, UserRow.telegram_id == telegram_id))
         return row.to_user() if row else None
-
-    async def get(self, user_id: int) -> User:
-        row = await self._session.get(UserRow, user_id)
-        if row is None:
-            raise NotFound(f"user {user_id}")
-        return row.to_user()
 
     async def languages(self, user_ids: Collection[int]) -> dict[int, str]:
         """Return the language of each of these people."""

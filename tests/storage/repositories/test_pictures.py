@@ -4,7 +4,6 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from storage.domain import Job, NewPicture
-from storage.errors import NotFound
 from storage.repositories.pictures import PictureRepository
 from tests.storage.made import BOT, Store
 
@@ -48,20 +47,6 @@ async def test_a_job_has_one_picture_of_each_number(store: Store) -> None:
     await _drawn(store, job)
     with pytest.raises(IntegrityError):
         await _drawn(store, job)
-
-
-async def test_somebody_elses_picture_is_as_absent_as_none(store: Store) -> None:
-    owner, other = await store.user(), await store.user()
-    job = await store.job(owner)
-    await _drawn(store, job, 1)
-    async with store.database.read() as session:
-        pictures = PictureRepository(session)
-        (picture,) = await pictures.of_job(job.id)
-        assert await pictures.owned(picture.public_id, owner.id) == await pictures.get(picture.id) == picture
-        with pytest.raises(NotFound):
-            await pictures.owned(picture.public_id, other.id)
-        with pytest.raises(NotFound):
-            await pictures.get(picture.id + 1)
 
 
 async def test_a_file_id_belongs_to_one_bot_and_one_form(store: Store) -> None:

@@ -1,9 +1,6 @@
 """People, and what they may still draw."""
 
-import pytest
-
 from storage.domain import JobState
-from storage.errors import NotFound
 from storage.repositories.users import UserRepository
 from tests.storage.made import BOT, Store
 
@@ -24,8 +21,6 @@ async def test_a_person_is_found_by_the_number_telegram_gives(store: Store) -> N
     async with store.database.read() as session:
         assert await UserRepository(session).find(BOT, 5) == user
         assert await UserRepository(session).find(BOT, 6) is None
-        with pytest.raises(NotFound):
-            await UserRepository(session).get(user.id + 1)
 
 
 async def test_languages_come_for_many_people_at_once(store: Store) -> None:

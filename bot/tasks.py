@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import threading
-from typing import Any
+from typing import Any, Literal
 
 from billiard.pool import RUN
 from celery.concurrency.prefork import TaskPool
@@ -49,8 +49,11 @@ def _logs(**_: Any) -> None:
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _clean_up_after_namesake(**_: Any) -> None:
-    """A restarted container has the same host name and process id: what its last life left is nobody's."""
-    asyncio.run(_in_parent(release=True, gone=True))
+    """A restarted container has the same host name and process id: what its last life left is nobody's.
+
+    A worker that stops in order leaves nothing, so a job found here may be what killed it, and is counted.
+    """
+    asyncio.run(_in_parent(lost="crashed", gone=True))
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
@@ -66,7 +69,7 @@ def _child_lost(exception: BaseException | None = None, **_: Any) -> None:
     if _child:
         return  # the child itself has seen an ordinary exception, and dealt with it
     log.warning("render child failed: %s", type(exception).__name__)
-    asyncio.run(_in_parent(release=True))
+    asyncio.run(_in_parent(lost="crashed"))
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
@@ -88,7 +91,7 @@ def _begin_anew(exitcode: int) -> None:
         return  # whoever stopped this worker signalled its child too
     log.warning("render child ended with code %d; the worker begins anew", exitcode)
     try:
-        asyncio.run(_in_parent(release=True, state=WorkerState.LOADING))
+        asyncio.run(_in_parent(lost="crashed", state=WorkerState.LOADING))
     except Exception as error:
         log.error("its job was not given back: %s; the sweep will", type(error).__name__)
     settings = read(WorkerSettings)
@@ -106,15 +109,18 @@ def _draining(**_: Any) -> None:
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _gone(**_: Any) -> None:
-    asyncio.run(_in_parent(release=True, gone=True))
+    asyncio.run(_in_parent(lost="stopped", gone=True))
 
 
-async def _in_parent(*, release: bool = False, gone: bool = False, state: WorkerState | None = None) -> None:
+async def _in_parent(
+    *, lost: Literal["crashed", "stopped"] | None = None, gone: bool = False, state: WorkerState | None = None
+) -> None:
+    """Settle in SQL what became of this worker: its job given back, its row changed or removed."""
     database, me = Database(storage.database), process_name()
     bell = Bell(app)
     try:
-        if release:
-            await Jobs(database, read(JobSettings), bell.ring).release(me, "render child lost", crashed=not gone)
+        if lost:
+            await Jobs(database, read(JobSettings), bell.ring).release(me, f"worker {lost}", crashed=lost == "crashed")
         async with database.begin() as session:
             if state:
                 await WorkerRepository(session).set_state(me, state)

@@ -11,31 +11,42 @@ from aiogram import Bot, Dispatcher
 from aiogram.methods import SetMyCommands, SetMyDescription, SetMyShortDescription, TelegramMethod
 from aiogram.types import BotCommand
 
+from bot import metrics
 from bot.broker import Bell, make_celery
 from bot.delivery import Deliverer
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
 from bot.messages import Messages
+from bot.ops import Ops
 from bot.settings import (
     DrawingSettings,
     JobSettings,
+    OpsSettings,
     SettingsError,
     StorageSettings,
     TelegramSettings,
+    WebhookSettings,
+    WebSettings,
     process_name,
     read,
 )
 from bot.telegram import Fate, attempt, make_bot
 from bot.texts import LANGUAGES, Texts
+from bot.web import Webhook
 from engine import catalog
 from handlers import errors, fallback, imagine, result, start, suggest, waiting
 from storage.database import Database
 from storage.media import MediaStore
+from storage.repositories.stats import StatsRepository
 from storage.repositories.workers import LeaseRepository
 from storage.schema import check_schema
 
 log = logging.getLogger(__name__)
+
+_LOOPS = {"intake": ("poll", "pump"), "deliver": ("deliver",), "sweep": ("sweep",)}  # what turns under each lease
+_STUCK_S = 30.0  # a loop that has not come round for so long is what /health tells
+_SHARED_TICK_S = 0.2  # how often the inbox is looked at when other processes fill it, too
 
 COMMANDS = ("start", "help", "imagine", "cancel")
 
@@ -51,11 +62,23 @@ def make_dispatcher(**handed: Any) -> Dispatcher:
 class Application:
     """One bot process. `run` works until cancelled."""
 
-    def __init__(self, bot: Bot, storage: StorageSettings, settings: JobSettings, drawing: DrawingSettings) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        storage: StorageSettings,
+        settings: JobSettings,
+        drawing: DrawingSettings,
+        webhook: WebhookSettings | None = None,
+        web: WebSettings | None = None,
+        ops: OpsSettings | None = None,
+    ) -> None:
         self._bot, self._settings = bot, settings
+        self._ops = Ops(ops, self._ailments, self._look_at_sql) if ops and ops.port else None
         self._db = Database(storage.database)
         self._bell = Bell(make_celery(storage))
         self._arrived = asyncio.Event()
+        hooked = webhook is not None and webhook.url is not None
+        self._webhook = Webhook(bot, self._db, webhook, web, self._arrived) if webhook and web and hooked else None
         self._ringing: set[asyncio.Task[None]] = set()
         texts = Texts()
         self._texts = texts
@@ -94,6 +117,10 @@ class Application:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._introduce())
+                if self._ops is not None:
+                    tasks.create_task(self._ops.run())
+                if self._webhook is not None:
+                    tasks.create_task(self._webhook.run())  # in every process: the inbox knows what came twice
                 tasks.create_task(self._lead("intake", self._take_in))
                 tasks.create_task(self._lead("deliver", self._deliver))
                 tasks.create_task(self._lead("sweep", self._sweep))
@@ -109,11 +136,13 @@ class Application:
         ringing.add_done_callback(self._ringing.discard)
 
     async def _take_in(self) -> None:
-        """Poll and handle under one lease: two processes that read the inbox would handle an update twice."""
+        """Handle under one lease: two processes that read the inbox would handle an update twice. Who polls does that, too."""
         answer = answering(self._bot, self._texts)
+        tick_s = 1.0 if self._webhook is None else _SHARED_TICK_S
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(Poller(self._bot, self._db, self._arrived).run())
-            tasks.create_task(Pump(self._bot, self._dispatcher, self._db, self._arrived, answer).run())
+            if self._webhook is None:
+                tasks.create_task(Poller(self._bot, self._db, self._arrived).run())
+            tasks.create_task(Pump(self._bot, self._dispatcher, self._db, self._arrived, answer, tick_s).run())
 
     async def _deliver(self) -> None:
         await self._deliverer.take_over()
@@ -121,6 +150,7 @@ class Application:
 
     async def _sweep(self) -> None:
         while True:
+            metrics.moved("sweep")
             try:
                 await self._jobs.sweep()
                 await forget_old(self._db, self._bot.id)
@@ -135,6 +165,7 @@ class Application:
         name, owner = f"{what}:{self._bot.id}", process_name()
         try:
             while True:
+                metrics.moved(f"lease {what}")
                 held_until = time.monotonic() + self._settings.leader_s  # from before the database answers
                 if await self._take(name, owner):
                     try:
@@ -156,12 +187,15 @@ class Application:
                 if done:
                     task.result()
                     return
+                metrics.moved(f"lease {name.partition(':')[0]}")
                 until = time.monotonic() + self._settings.leader_s
                 if await self._take(name, owner):
                     held_until = until
         finally:
             task.cancel()
             await asyncio.wait({task}, timeout=10)
+            for loop in _LOOPS[name.partition(":")[0]]:
+                metrics.ended(loop)
         log.warning("lease %s lost", name)
 
     async def _take(self, name: str, owner: str) -> bool:
@@ -171,6 +205,24 @@ class Application:
         except Exception as error:
             log.error("lease %s: %s", name, type(error).__name__)
             return False
+
+    async def _ailments(self) -> list[str]:
+        """What keeps this process from doing its work; none if it is well."""
+        found = metrics.stuck(_STUCK_S)
+        try:
+            async with self._db.read() as session:
+                await StatsRepository(session).clock()
+        except Exception as error:
+            found.append(f"the database does not answer: {type(error).__name__}")
+        return found
+
+    async def _look_at_sql(self) -> None:
+        """Bring up to date what only SQL knows, just before it is shown."""
+        async with self._db.read() as session:
+            stats = StatsRepository(session)
+            metrics.in_sql(
+                await stats.queues(), await stats.workers(self._settings.worker_alive_s), await stats.inbox(self._bot.id)
+            )
 
     async def _introduce(self) -> None:
         """Tell Telegram the bot's commands and description, in each language; not worth stopping for."""
@@ -193,4 +245,5 @@ async def serve() -> None:
     """Run the bot process from the settings in the environment."""
     drawing = read(DrawingSettings)
     catalog.family(drawing.family)  # a wrong name is said now, not to the first person who writes
-    await Application(make_bot(read(TelegramSettings)), read(StorageSettings), read(JobSettings), drawing).run()
+    parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
+    await Application(make_bot(read(TelegramSettings)), read(StorageSettings), read(JobSettings), drawing, *parts).run()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery
 
-from bot import filesystem_transport
+from bot import filesystem_transport, metrics
 from bot.settings import StorageSettings
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,10 @@ class Bell:
             async with asyncio.timeout(_PUBLISH_LIMIT_S):
                 for _ in range(times):
                     await loop.run_in_executor(self._thread, self._publish, queue)
+            metrics.bell(queue, "rung", times)
         except Exception as error:
-            log.warning("bell of %s not rung: %s", queue, type(error).__name__)
+            metrics.bell(queue, "failed")
+            log.warning("BROKER_URL: bell of %s not rung: %s", queue, type(error).__name__)
 
     def _publish(self, queue: str) -> None:
         self._app.send_task("render", queue=queue, retry=False, ignore_result=True)

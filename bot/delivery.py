@@ -17,8 +17,10 @@ from functools import partial
 from aiogram import Bot
 from aiogram.types import BufferedInputFile, InputMediaPhoto, Message, ReplyParameters
 
+from bot import metrics
 from bot.jobs import Jobs, job_notice
 from bot.limiter import Limiter
+from bot.logs import log_about
 from bot.messages import Messages, Said
 from bot.outbox import Outbox
 from bot.presentation import as_file, as_photo, as_sheet
@@ -69,6 +71,7 @@ class Deliverer:
         """Deliver until cancelled, then let the calls in flight end."""
         try:
             while True:
+                metrics.moved("deliver")
                 try:
                     await self.tick()
                 except Exception as error:
@@ -164,6 +167,7 @@ class Deliverer:
 
     async def _send_status(self, job: Job, language: str) -> None:
         """Send "accepted" at most once: it is repeated only if Telegram certainly did nothing."""
+        log_about(job=job.public_id)
         await self._outbox.sending(job.id, 0)
         said = await self._status(job, language)
         tried = await attempt(self._say(job.chat_id, said, job.reply_to_message_id))
@@ -179,12 +183,14 @@ class Deliverer:
 
     async def _show_progress(self, job: Job, said: Said) -> None:
         """Bring the status message up to date; nobody minds a lost try."""
+        log_about(job=job.public_id)
         self._shown[job.id] = (said.text, time.monotonic())
         tried = await attempt(self._edit_text(job.chat_id, job.status_message_id, said))
         if tried.retry_s:
             self.limiter.pause(job.chat_id, tried.retry_s)
 
     async def _send_result(self, delivery: Delivery, job: Job, language: str) -> None:
+        log_about(job=job.public_id)
         pictures = await self._outbox.pictures_of(job.id)
         data = await asyncio.gather(*(asyncio.to_thread(self.media.get, picture.media_id) for picture in pictures))
         photo = await asyncio.to_thread(as_photo, data[0]) if len(data) == 1 else await asyncio.to_thread(as_sheet, data)
@@ -210,18 +216,20 @@ class Deliverer:
             took_s = (job.rendered_at or 0) - job.created_at
             ping = job_ping(job, message_id) if safe and took_s > _PING_AFTER_S else None
             await self._outbox.delivered(job, message_id, photo, ping)
-            log.info("job %s delivered", job.public_id)
+            metrics.job("delivered")
+            log.info("delivered")
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
             delay_s = self._delay(job.chat_id, tried, delivery.attempt)
             await self._outbox.again(job.id, 1, delay_s, tried.error, unknown=delivery.state == SendState.UNKNOWN)
         elif tried.fate == Fate.AMBIGUOUS and delivery.state != SendState.UNKNOWN:
             await self._outbox.settled(job.id, 1, SendState.UNKNOWN, tried.error)
         else:
-            log.warning("job %s undeliverable: %s", job.public_id, tried.error)
+            log.warning("undeliverable: %s", tried.error)
             await self._outbox.undeliverable(job, tried.error, blocked=tried.fate == Fate.BLOCKED)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
     async def _send_notice(self, notice: Notice, language: str) -> None:
+        log_about(job=notice.params.get("job"))
         target = notice.edit_message_id
         if notice.key == "view":
             call: Awaitable[Message | bool] = self._view(notice, language)

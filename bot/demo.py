@@ -52,6 +52,8 @@ def sandbox_environment(sandbox: Sandbox, storage: StorageSettings) -> dict[str,
         "DATABASE_URL": storage.database,
         "BROKER_URL": storage.broker,
         "MEDIA_URL": storage.media,
+        "WEBHOOK_URL": "",
+        "OPS_PORT": "",
     }
 
 

@@ -4,7 +4,9 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiogram import Bot, Dispatcher
@@ -12,9 +14,12 @@ from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.types import Update
 from aiohttp import ClientTimeout
 from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.logs import redact
+from bot import metrics
+from bot.logs import log_about, redact
 from bot.settings import SettingsError
+from bot.telegram import NO_SUCH_TOKEN, insist
 from handlers.ports import Toast
 from storage.database import Database
 from storage.domain import InboxUpdate, NewNotice
@@ -26,12 +31,15 @@ log = logging.getLogger(__name__)
 
 AnswerPress = Callable[[Update, Any], Awaitable[None]]
 
+Entry = tuple[int, int, str]  # an update's number, its chat, and its JSON
+
 ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
 _LONG_POLL_S = 25
 _TRIES = 5
-_TICK_S = 1.0
 _AT_ONCE = 50
 _KEEP_S = 7 * 86400.0
+MOST_WAITING = 200  # updates of one chat; who writes more is told so, and the newest are left out
+_FLOOD_WORD_S = 3600  # at most one word about it to a chat in so many seconds
 
 
 class Poller:
@@ -45,9 +53,11 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled. Raises: SettingsError for a token that Telegram does not know."""
+        await insist(self._bot.delete_webhook, "TELEGRAM_TOKEN")  # with one set, Telegram gives nothing to who asks
         offset: int | None = None
         failures = 0
         while True:
+            metrics.moved("poll")
             try:
                 updates = await self._fetch(offset)
                 if updates:
@@ -75,7 +85,7 @@ class Poller:
         if answer.get("ok"):
             return list(answer["result"])
         if answer.get("error_code") in (401, 404):
-            raise SettingsError("TELEGRAM_TOKEN: Telegram does not know this token. Get one from @BotFather.")
+            raise SettingsError(NO_SUCH_TOKEN)
         retry_s = (answer.get("parameters") or {}).get("retry_after", 0)
         await asyncio.sleep(retry_s)
         raise RuntimeError(answer.get("description"))
@@ -83,18 +93,54 @@ class Poller:
     async def _store(self, updates: list[dict[str, Any]]) -> int:
         """Store a batch in the order of its numbers; return the offset that confirms it."""
         updates = sorted(updates, key=lambda update: int(update["update_id"]))
-        batch = [(int(update["update_id"]), chat_of(update), json.dumps(update, ensure_ascii=True)) for update in updates]
+        batch = [entry_of(update) for update in updates]
         async with self._db.begin() as session:
-            await InboxRepository(session).add(self._bot.id, batch)
+            await take_in(session, self._bot.id, batch)
         return batch[-1][0] + 1
+
+
+async def take_in(session: AsyncSession, bot_id: int, batch: Sequence[Entry]) -> None:
+    """Store what is new, part of the caller's transaction; of a chat that floods, only as many as may wait."""
+    inbox = InboxRepository(session)
+    waiting = Counter(await inbox.waiting(bot_id, {chat_id for _, chat_id, _ in batch}))
+    kept, flooded = [], set()
+    for entry in batch:
+        chat_id = entry[1]
+        if waiting[chat_id] < MOST_WAITING:
+            waiting[chat_id] += 1
+            kept.append(entry)
+        else:
+            flooded.add(chat_id)
+    await inbox.add(bot_id, kept)
+    for chat_id in flooded:
+        await _say_flooded(session, bot_id, chat_id)
+
+
+async def _say_flooded(session: AsyncSession, bot_id: int, chat_id: int) -> None:
+    log.warning("chat floods: %d of its updates wait; its newest are left out", MOST_WAITING)
+    metrics.flooded()
+    user = await UserRepository(session).find(bot_id, chat_id)
+    if user is not None:
+        key = f"flood:{bot_id}:{chat_id}:{int(time.time() // _FLOOD_WORD_S)}"
+        values = {"limit": MOST_WAITING}
+        notice = NewNotice(bot_id, chat_id, "fallback.flood", key, values, user_id=user.id)
+        await NoticeRepository(session).add(notice)
 
 
 class Pump:
     """Feed stored updates to the handlers: chats in parallel, each in its own order."""
 
-    def __init__(self, bot: Bot, dispatcher: Dispatcher, database: Database, arrived: asyncio.Event, answer: AnswerPress) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        dispatcher: Dispatcher,
+        database: Database,
+        arrived: asyncio.Event,
+        answer: AnswerPress,
+        tick_s: float = 1.0,
+    ) -> None:
         self._bot, self._dispatcher, self._db, self._arrived = bot, dispatcher, database, arrived
-        self._answer = answer
+        self._answer, self._tick_s = answer, tick_s
         self._busy: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -102,9 +148,10 @@ class Pump:
         """Pump until cancelled; an update being handled then is finished first."""
         try:
             while True:
+                metrics.moved("pump")
                 await self._start_due()
                 try:
-                    async with asyncio.timeout(_TICK_S):
+                    async with asyncio.timeout(self._tick_s):
                         await self._arrived.wait()
                 except TimeoutError:
                     pass
@@ -130,9 +177,10 @@ class Pump:
             task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, item: InboxUpdate) -> None:
+        log_about(update=item.update_id)
         try:
             try:
-                update = Update.model_validate_json(item.payload, context={"bot": self._bot})
+                update = Update.model_validate_json(_whole(item.payload), context={"bot": self._bot})
             except ValidationError as error:
                 await self._set_aside(item, f"not an update: {error.error_count()} errors")
                 return
@@ -141,11 +189,12 @@ class Pump:
                 await self._answer(update, toast)
                 async with self._db.begin() as session:
                     await InboxRepository(session).done(item.id)
+                metrics.update("done")
             except Exception as error:
                 await self._answer(update, Toast("toast.trouble", alert=True))
                 await self._later(item, error)
         except Exception as error:
-            log.error("update %d: %s", item.update_id, type(error).__name__)
+            log.error("not handled: %s", type(error).__name__)
             await asyncio.sleep(1)
         finally:
             self._busy.discard(item.chat_id)
@@ -156,14 +205,16 @@ class Pump:
         if item.attempts + 1 >= _TRIES:
             await self._set_aside(item, name, error)
             return
-        log.warning("update %d, try %d: %s: %s", item.update_id, item.attempts + 1, name, error)
+        log.warning("try %d: %s: %s", item.attempts + 1, name, error)
+        metrics.update("retried")
         async with self._db.begin() as session:
             await InboxRepository(session).retry(item.id, 2.0**item.attempts, name)
 
     async def _set_aside(self, item: InboxUpdate, why: str, error: Exception | None = None) -> None:
         """Keep an update that cannot be handled, tell its person once, and let the chat go on."""
         code = secrets.token_hex(2).upper()
-        log.error("update %d set aside, code %s: %s", item.update_id, code, why, exc_info=error)
+        log.error("set aside, code %s: %s", code, why, exc_info=error)
+        metrics.update("poison")
         async with self._db.begin() as session:
             await InboxRepository(session).poison(item.id, f"{code} {why}")
             user = await UserRepository(session).find(item.bot_id, item.chat_id)  # in a private chat the chat is the person
@@ -185,11 +236,25 @@ async def forget_old(database: Database, bot_id: int) -> None:
         await InboxRepository(session).forget_older(bot_id, _KEEP_S)
 
 
+def entry_of(update: dict[str, Any]) -> Entry:
+    """What the inbox keeps of a raw update."""
+    return int(update["update_id"]), chat_of(update), json.dumps(update, ensure_ascii=True)
+
+
 def chat_of(update: dict[str, Any]) -> int:
     """Chat whose order a raw update belongs to; 0 for one without a chat."""
     for event in update.values():
         if isinstance(event, dict):
-            message = event.get("message") or event
-            chat = message.get("chat") or event.get("from") or {}
-            return int(chat.get("id", 0))
+            message = event.get("message")
+            place = (message if isinstance(message, dict) else event).get("chat") or event.get("from")
+            chat_id = place.get("id") if isinstance(place, dict) else None
+            return chat_id if type(chat_id) is int and abs(chat_id) < 2**63 else 0
     return 0
+
+
+def _whole(payload: str) -> str:
+    """Replace halves of surrogate pairs, which neither a database nor a message can carry."""
+    if "\\ud" not in payload:  # as `entry_of` writes all of them
+        return payload
+    text = json.dumps(json.loads(payload), ensure_ascii=False)
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

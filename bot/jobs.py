@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot import metrics
 from bot.settings import JobSettings
 from engine import catalog
 from engine.requests import Request, from_json, to_json
@@ -68,6 +69,8 @@ class Jobs:
                 amount,
             )
             await InboxRepository(session).done(wish.inbox_id)
+        metrics.job("queued", "accepted")
+        log.info("accepted for %s", job.queue, extra={"job": job.public_id})
         await self._ring(job.queue, 1)
         return Submitted(job, created=True)
 
@@ -88,6 +91,8 @@ class Jobs:
             elif job.state == JobState.RUNNING:
                 await jobs.request_cancel(job)
             await InboxRepository(session).done(inbox_id)
+        if job.state == JobState.QUEUED:
+            metrics.job("cancelled")
         return job
 
     async def _adopt(self, session: AsyncSession, job: Job, message_id: int) -> None:
@@ -124,15 +129,18 @@ class Jobs:
             passed_s = await LeaseRepository(session).since("swept")
             for job in await jobs.lost():
                 await give_back(session, job, "worker lost", self._settings.max_crashes)
+                metrics.swept("worker lost")
             for job in await jobs.unwanted():
                 await give_back(session, job, "cancelled while it was given back")
             if passed_s > _ASLEEP_S:  # the bot itself was away: nobody's time ran out meanwhile
                 await jobs.extend_deadlines(passed_s)
             for job in await jobs.overdue():
                 await fail(session, job, "deadline")
+                metrics.swept("overdue")
             bells = await self._bells(session, passed_s)
             await WorkerRepository(session).forget_older(3600)
         for queue, times in bells:
+            metrics.swept("rang", times)
             await self._ring(queue, times)
 
     async def _bells(self, session: AsyncSession, passed_s: float) -> list[tuple[str, int]]:
@@ -165,7 +173,8 @@ async def fail(session: AsyncSession, job: Job, error_class: str) -> None:
     """End a job as failed: quota returned, and the person told; part of the caller's transaction."""
     await JobRepository(session).finish(job, JobState.FAILED, error_class, refund=True, error_class=error_class)
     await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class))
-    log.warning("job %s failed: %s", job.public_id, error_class)
+    metrics.job("failed", error_class)
+    log.warning("failed: %s", error_class, extra={"job": job.public_id})
 
 
 async def give_back(session: AsyncSession, job: Job, why: str, max_crashes: int | None = None) -> None:
@@ -176,16 +185,23 @@ async def give_back(session: AsyncSession, job: Job, why: str, max_crashes: int 
     if job.cancel_requested:
         await JobRepository(session).finish(job, JobState.CANCELLED, why, refund=True)
         await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=True))
+        metrics.job("cancelled")
     elif max_crashes is not None and job.crash_count + 1 >= max_crashes:
         await fail(session, job, "poison")
     else:
         await JobRepository(session).requeue(job, why, crashed=max_crashes is not None)
+        metrics.job("queued", "given back")
+        log.warning("given back: %s", why, extra={"job": job.public_id})
 
 
 async def claim(database: Database, settings: JobSettings, worker_id: str, family: str, lanes: Collection[str]) -> Job | None:
     """Take the next job that this worker has loaded, in fair order."""
     async with database.begin() as session:
-        return await JobRepository(session).claim(worker_id, family, lanes, settings.lease_s)
+        job = await JobRepository(session).claim(worker_id, family, lanes, settings.lease_s)
+    if job is not None:
+        metrics.job("running")
+        metrics.waited(job.queue, (job.started_at or 0.0) - job.created_at)
+    return job
 
 
 async def stop_cancelled(database: Database, job: Job, step: int, steps: int) -> None:
@@ -194,6 +210,7 @@ async def stop_cancelled(database: Database, job: Job, step: int, steps: int) ->
     async with database.begin() as session:
         await JobRepository(session).finish(job, JobState.CANCELLED, "cancelled while drawing", refund=refund)
         await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=refund))
+    metrics.job("cancelled")
 
 
 async def stop_failed(database: Database, job: Job, error_class: str) -> None:
@@ -202,7 +219,7 @@ async def stop_failed(database: Database, job: Job, error_class: str) -> None:
         async with database.begin() as session:
             await fail(session, job, error_class)
     except LostLease:
-        log.warning("job %s: lease lost before failing", job.public_id)
+        log.warning("lease lost before failing", extra={"job": job.public_id})
 
 
 def job_notice(job: Job, key: str, **params: object) -> NewNotice:

@@ -1,24 +1,49 @@
 """Every setting, read once from the environment or `.env`; nothing else reads the environment."""
 
 import os
+import re
 import socket
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 S = TypeVar("S", bound=BaseSettings)
 
+_DRIVERS = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+_BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
+_LOOPBACK = "127.0.0.1"
+_HERE = (_LOOPBACK, "localhost", "::1")
+
 
 class SettingsError(Exception):
     """A setting is missing or wrong: one line that names it."""
 
 
+def _from(prefix: str = "", empty_wins: bool = False) -> SettingsConfigDict:
+    """Where a class finds its settings; an empty one is as good as none, or (`empty_wins`) also hides what `.env` says."""
+    ignored = not empty_wins
+    return SettingsConfigDict(env_prefix=prefix, env_file=".env", env_ignore_empty=ignored, extra="ignore", frozen=True)
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
 class TelegramSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="TELEGRAM_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
-    token: SecretStr | None = None
-    api: str = "https://api.telegram.org"
+    """Who the bot is, and where Telegram is."""
+
+    model_config = _from("TELEGRAM_")
+    token: SecretStr | None = Field(None, description="the bot's token, as @BotFather gave it")
+    api: str = Field("https://api.telegram.org", description="address of the Bot API: Telegram's, or a server of your own")
 
     @field_validator("token")
     @classmethod
@@ -29,15 +54,111 @@ class TelegramSettings(BaseSettings):
             raise ValueError("must look like 123456:ABC..., as @BotFather gave it")
         return token
 
+    @field_validator("api")
+    @classmethod
+    def _is_an_address(cls, api: str) -> str:
+        parts = _split(api)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an address such as https://api.telegram.org")
+        return api
+
+
+class WebhookSettings(BaseSettings):
+    """Where Telegram sends updates; without an address the bot asks for them."""
+
+    model_config = _from("WEBHOOK_", empty_wins=True)
+    url: str | None = Field(None, description="public https address, path included; without it the bot polls")
+    secret: SecretStr | None = Field(None, description="what Telegram must send along: 32 to 256 of A-Z a-z 0-9 _ -")
+
+    _empty = field_validator("url", "secret", mode="before")(_none_if_empty)
+
+    @field_validator("url")
+    @classmethod
+    def _is_public(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = _split(url)
+            if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _HERE)):
+                raise ValueError("must be an https address that Telegram can reach, such as https://example.org/telegram/x7Qk")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _is_hard_to_guess(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not re.fullmatch(r"[A-Za-z0-9_-]{32,256}", secret.get_secret_value()):
+            raise ValueError("must be 32 to 256 characters of A-Z a-z 0-9 _ -; make one with: openssl rand -hex 32")
+        return secret
+
+    @model_validator(mode="after")
+    def _has_its_secret(self) -> "WebhookSettings":
+        if self.url is not None and self.secret is None:
+            raise ValueError("WEBHOOK_SECRET: not set, and WEBHOOK_URL needs it; make one with: openssl rand -hex 32")
+        return self
+
+    @property
+    def path(self) -> str:
+        return unquote(urlsplit(self.url or "").path) or "/"
+
+
+class WebSettings(BaseSettings):
+    """Where the bot listens for its webhook, behind a proxy that speaks TLS."""
+
+    model_config = _from("WEB_")
+    host: str = Field(_LOOPBACK, description="address to listen on")
+    port: int = Field(8081, ge=1, le=65535, description="port to listen on")
+
+
+class OpsSettings(BaseSettings):
+    """Where a process answers GET /health and /metrics."""
+
+    model_config = _from("OPS_", empty_wins=True)
+    host: str = Field(_LOOPBACK, description="address to listen on; keep it off the internet")
+    port: int | None = Field(None, ge=1, le=65535, description="port to listen on; none by default. Each process needs its own")
+
+    _empty = field_validator("port", mode="before")(_none_if_empty)
+
+    @field_validator("host")
+    @classmethod
+    def _somewhere(cls, host: str) -> str:
+        return host or _LOOPBACK
+
+
+class LogSettings(BaseSettings):
+    """How lines of the log look."""
+
+    model_config = _from("LOG_")
+    format: Literal["text", "json"] = Field("text", description="how a line looks: text, or json for a collector")
+
 
 class StorageSettings(BaseSettings):
     """Where things are kept; the embedded defaults live in `data_dir`."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
-    data_dir: Path = Path("~/.local/share/kandinsky-bot")
-    database_url: str | None = None
-    broker_url: str | None = None
-    media_url: str | None = None
+    model_config = _from()
+    data_dir: Path = Field(Path("~/.local/share/kandinsky-bot"), description="folder of everything embedded")
+    database_url: str | None = Field(
+        None, description="database, as postgresql://user:password@host/name; by default SQLite in DATA_DIR"
+    )
+    broker_url: str | None = Field(
+        None, description="broker, as redis://host:6379/0 or amqp://user:password@host; by default a folder in DATA_DIR"
+    )
+    media_url: str | None = Field(None, description="folder or address for pictures, such as s3://bucket; by default in DATA_DIR")
+
+    @field_validator("database_url")
+    @classmethod
+    def _has_its_driver(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        scheme, colon, rest = url.partition("://")
+        if not colon or scheme.lower() not in _DRIVERS:
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        _split(url)
+        return f"{_DRIVERS[scheme.lower()]}://{rest}"
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_a_broker(cls, url: str | None) -> str | None:
+        if url is not None and (_split(url).scheme not in _BROKERS or "://" not in url):
+            raise ValueError(f"must begin with one of: {', '.join(f'{name}://' for name in _BROKERS)}")
+        return url
 
     @property
     def folder(self) -> Path:
@@ -64,48 +185,72 @@ class StorageSettings(BaseSettings):
 class JobSettings(BaseSettings):
     """Times and limits of a job's life; tests run them at a tenth."""
 
-    model_config = SettingsConfigDict(env_prefix="JOB_", env_file=".env", extra="ignore", frozen=True)
-    lease_s: float = Field(30.0, gt=0)
-    renew_s: float = Field(10.0, gt=0)
-    stall_s: float = Field(60.0, gt=0)
-    load_stall_s: float = Field(600.0, gt=0)
-    cancel_poll_s: float = Field(0.2, gt=0)
-    sweep_s: float = Field(2.0, gt=0)
-    rering_s: float = Field(10.0, gt=0)
-    deadline_s: float = Field(900.0, gt=0)
-    worker_alive_s: float = Field(15.0, gt=0)
-    leader_s: float = Field(4.0, gt=0)
+    model_config = _from("JOB_")
+    lease_s: float = Field(30.0, gt=0, allow_inf_nan=False, description="seconds a worker may be silent before its job is taken")
+    renew_s: float = Field(10.0, gt=0, allow_inf_nan=False, description="seconds between two renewals of that lease")
+    stall_s: float = Field(60.0, gt=0, allow_inf_nan=False, description="seconds without a step before a drawing is broken off")
+    load_stall_s: float = Field(600.0, gt=0, allow_inf_nan=False, description="seconds that loading weights may take")
+    cancel_poll_s: float = Field(0.2, gt=0, allow_inf_nan=False, description="seconds between two looks for a cancel")
+    sweep_s: float = Field(2.0, gt=0, allow_inf_nan=False, description="seconds between two sweeps")
+    rering_s: float = Field(10.0, gt=0, allow_inf_nan=False, description="seconds before a lost bell is rung again")
+    deadline_s: float = Field(900.0, gt=0, allow_inf_nan=False, description="seconds from accepted to given up, at least")
+    worker_alive_s: float = Field(15.0, gt=0, allow_inf_nan=False, description="seconds of silence that make a worker gone")
+    leader_s: float = Field(4.0, gt=0, allow_inf_nan=False, description="seconds before another bot process takes over")
+    max_active: int = Field(3, ge=1, description="jobs a person may have in work")
+    max_crashes: int = Field(3, ge=1, description="crashes before a job is given up")
+    per_day: int = Field(0, ge=0, description="pictures a person may draw in 24 hours; 0 is no limit")
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> "JobSettings":
         if self.renew_s * 2 > self.lease_s:
-            raise ValueError("JOB_RENEW_S must be at most half of JOB_LEASE_S, or a lease ends while its worker lives")
+            raise ValueError("JOB_RENEW_S: must be at most half of JOB_LEASE_S, or a lease ends while its worker lives")
         return self
-
-    max_active: int = Field(3, ge=1)
-    max_crashes: int = Field(3, ge=1)
-    per_day: int = Field(0, ge=0, description="pictures a person may draw in 24 hours; 0 is no limit")
 
 
 class DrawingSettings(BaseSettings):
     """What a plain message draws with."""
 
-    model_config = SettingsConfigDict(env_prefix="DRAW_", env_file=".env", extra="ignore", frozen=True)
-    family: str = "kandinsky-nano"
+    model_config = _from("DRAW_")
+    family: str = Field("kandinsky-nano", description="set of weights that a plain message is drawn with")
 
 
 class WorkerSettings(BaseSettings):
     """What one worker loads; the command line writes these for its child."""
 
-    model_config = SettingsConfigDict(env_prefix="WORKER_", env_file=".env", extra="ignore", frozen=True)
-    family: str = "kandinsky-nano"
-    lanes: str = "flash,base"
-    device: str = "cpu"
-    memory: str | None = None
+    model_config = _from("WORKER_")
+    family: str = Field("kandinsky-nano", description="set of weights; `worker --family` sets it")
+    lanes: str = Field("flash,base", description="lanes of the family, with commas; `worker --lanes` sets it")
+    device: str = Field("cpu", description="device to draw on: cpu, cuda or cuda:N; `worker --device` sets it")
+    memory: str | None = Field(None, description="one of the family's memory plans; by default its first")
+
+    @field_validator("device")
+    @classmethod
+    def _is_a_device(cls, device: str) -> str:
+        if not re.fullmatch(r"(cpu|mps|cuda)(:\d+)?", device):
+            raise ValueError(f"must be cpu, cuda or cuda:0, not {device!a:.40}")
+        return device
 
     @property
     def lane_names(self) -> tuple[str, ...]:
         return tuple(lane for lane in self.lanes.split(",") if lane)
+
+
+EVERY: tuple[type[BaseSettings], ...] = (
+    TelegramSettings,
+    WebhookSettings,
+    WebSettings,
+    OpsSettings,
+    LogSettings,
+    StorageSettings,
+    JobSettings,
+    DrawingSettings,
+    WorkerSettings,
+)
+
+
+def setting_name(kind: type[BaseSettings], field: str) -> str:
+    """Name of a field in the environment."""
+    return f"{kind.model_config.get('env_prefix', '')}{field}".upper()
 
 
 def process_name(pid: int | None = None) -> str:
@@ -119,6 +264,57 @@ def read(kind: type[S]) -> S:
         return kind()
     except ValidationError as error:
         first = error.errors()[0]
-        prefix = kind.model_config.get("env_prefix", "")
-        name = f"{prefix}{first['loc'][0] if first['loc'] else ''}".upper()
-        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # about two settings at once: the sentence names them itself
+            raise SettingsError(said) from None
+        raise SettingsError(f"{setting_name(kind, str(first['loc'][0]))}: {said}") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f".env: cannot be read: {error}") from None
+
+
+class _Secrets(BaseSettings):
+    """Everything secret as it was written, be it right or wrong; the last ones are read by s3fs, not by us."""
+
+    model_config = _from()
+    telegram_token: str | None = None
+    webhook_secret: str | None = None
+    database_url: str | None = None
+    broker_url: str | None = None
+    media_url: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = None
+    aws_session_token: str | None = None
+    fsspec_s3_key: str | None = None
+    fsspec_s3_secret: str | None = None
+
+
+def known_secrets() -> frozenset[str]:
+    """Every secret value of this process's settings; never fails, since a wrong setting must not be shown either."""
+    try:
+        written = {name: value for name, value in _Secrets().model_dump().items() if value}
+    except (ValidationError, UnicodeDecodeError, OSError):
+        return frozenset()
+    found = {value for name, value in written.items() if not name.endswith("_url")}
+    found |= {part for value in [written.get("telegram_token", "")] for part in value.split(":")[1:]}
+    for name, value in written.items():
+        if name.endswith("_url"):
+            found |= _secrets_of_url(value)
+    return frozenset(found)
+
+
+def _secrets_of_url(url: str) -> set[str]:
+    """Whatever of an address may be a password, also where the address is malformed."""
+    _, _, rest = url.partition("://")
+    user, _, password = rest.rpartition("@")[0].partition(":")
+    asked = re.findall(r"[?&](?:\w*password|\w*secret\w*|\w*key\w*|\w*token)=([^&]+)", url, re.IGNORECASE)
+    parts = {password, *asked} | ({user} if url.startswith("s3:") else set())
+    return {form for part in parts if part for form in (part, unquote(part))}
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read only here, and wrong only here
+    except ValueError:
+        raise ValueError("is not an address; in a password, write special characters as %XX") from None
+    return parts

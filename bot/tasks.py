@@ -22,7 +22,7 @@ from celery.signals import (
 from bot.broker import Bell, make_celery
 from bot.jobs import Jobs
 from bot.logs import set_up_logs
-from bot.settings import JobSettings, StorageSettings, WorkerSettings, process_name, read
+from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name, read
 from bot.worker import CANNOT_LOAD, RenderChild
 from storage.database import Database
 from storage.domain import WorkerState
@@ -58,7 +58,7 @@ def _clean_up_after_namesake(**_: Any) -> None:
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _start_child(**_: Any) -> None:
-    child = RenderChild(storage, read(JobSettings), read(WorkerSettings), Bell(app))
+    child = RenderChild(storage, read(JobSettings), read(WorkerSettings), Bell(app), read(OpsSettings))
     child.start()
     _child.append(child)
 

@@ -1,6 +1,8 @@
 """Speaking to Telegram: one try, and what became of it."""
 
-from collections.abc import Awaitable
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -15,16 +17,22 @@ from aiogram.exceptions import (
     TelegramBadRequest,
     TelegramForbiddenError,
     TelegramNetworkError,
+    TelegramNotFound,
     TelegramRetryAfter,
     TelegramServerError,
     TelegramUnauthorizedError,
 )
 from aiohttp import ClientConnectorError
 
+from bot import metrics
 from bot.logs import redact
 from bot.settings import SettingsError, TelegramSettings
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+NO_SUCH_TOKEN = "TELEGRAM_TOKEN: Telegram does not know this token. Get one from @BotFather."  # noqa: S105  a sentence
 
 
 class Fate(Enum):
@@ -49,6 +57,12 @@ class Tried(Generic[T]):
 
 async def attempt(call: Awaitable[T]) -> Tried[T]:
     """Make one call and classify its end; never raises what Telegram or the network raised."""
+    tried = await _attempt(call)
+    metrics.telegram_call(getattr(call, "__name__", "call"), tried.fate.name, too_many=tried.retry_s > 0)
+    return tried
+
+
+async def _attempt(call: Awaitable[T]) -> Tried[T]:
     try:
         return Tried(Fate.DONE, await call)
     except TelegramRetryAfter as error:
@@ -77,6 +91,28 @@ def _of_bad_request(message: str) -> Fate:
     if "chat not found" in text or "user is deactivated" in text:
         return Fate.BLOCKED
     return Fate.REFUSED
+
+
+async def insist(call: Callable[[], Awaitable[object]], setting: str) -> None:
+    """Make a call again and again until Telegram has taken it.
+
+    Raises: SettingsError for a token that Telegram does not know, or when it refuses the call, whose fault is `setting`.
+    """
+    failures = 0
+    while True:
+        try:
+            await call()
+            return
+        except (TelegramUnauthorizedError, TelegramNotFound):
+            raise SettingsError(NO_SUCH_TOKEN) from None
+        except TelegramBadRequest as error:
+            raise SettingsError(f"{setting}: Telegram refuses it: {redact(error.message)}") from None
+        except TelegramRetryAfter as error:
+            await asyncio.sleep(error.retry_after)
+        except Exception as error:  # Telegram, or the way to it, is down; it will come back
+            failures += 1
+            log.warning("%s: Telegram does not answer: %s", setting, redact(f"{type(error).__name__} {error}"))
+            await asyncio.sleep(min(10.0, 0.2 * 2.0 ** min(failures, 6)))
 
 
 def make_bot(settings: TelegramSettings) -> Bot:

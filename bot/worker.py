@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import jobs
+from bot import jobs, metrics
 from bot.broker import Bell
-from bot.settings import JobSettings, StorageSettings, WorkerSettings, process_name
+from bot.logs import log_about, logging_about
+from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
 from engine.requests import RequestError, from_json, image_seed
 from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BEAT_S = 1.0
+_STUCK_S = 30.0  # without a word to SQL: what /health tells
 _FULL_DISK_S = 5.0  # how long a worker that cannot store pictures rests before it looks for work
 CANNOT_LOAD = 78  # exit code of a child whose weights will never load
 _EXIT_FRESH = 70  # the child asks for a fresh process
@@ -64,8 +66,15 @@ class Drawing:
 
 
 class RenderChild:
-    def __init__(self, storage: StorageSettings, settings: JobSettings, worker: WorkerSettings, bell: Bell) -> None:
-        self._settings, self._worker = settings, worker
+    def __init__(
+        self,
+        storage: StorageSettings,
+        settings: JobSettings,
+        worker: WorkerSettings,
+        bell: Bell,
+        ops: OpsSettings | None = None,
+    ) -> None:
+        self._settings, self._worker, self._ops = settings, worker, ops
         self._id = process_name(os.getppid())  # the parent's: it answers for its child's job
         self._db, self._media = Database(storage.database), MediaStore(storage.media)
         self._bell = bell
@@ -80,6 +89,10 @@ class RenderChild:
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
         self._engine_thread.submit(self._load)
         asyncio.run_coroutine_threadsafe(self._live(), self._loop)
+        if self._ops is not None and self._ops.port is not None:
+            from bot.ops import Ops  # an HTTP server, for those who ask for it
+
+            Ops(self._ops, self._ailments).start(self._loop)
 
     def render(self) -> None:
         """Draw the next job, if there is one. Called by the Celery task, in the main thread."""
@@ -100,8 +113,13 @@ class RenderChild:
         asyncio.run_coroutine_threadsafe(self._ring_if_waiting(), self._loop)
         log.info("%s ready in %.1f s", self._worker.family, time.monotonic() - self._loading_since)
 
+    async def _ailments(self) -> list[str]:
+        """What keeps this worker from its work; none if it wrote its row, and a drawing's heartbeat, a moment ago."""
+        return metrics.stuck(_STUCK_S)
+
     async def _live(self) -> None:
         """Keep the worker row: what is loaded, what it does, when it was last seen."""
+        metrics.moved("worker row")
         while True:
             try:
                 async with self._db.begin() as session:
@@ -109,6 +127,7 @@ class RenderChild:
                     if await workers.state(self._id) == WorkerState.DRAINING:
                         self._state = WorkerState.DRAINING
                     await workers.seen(self._id, self._worker.family, self._worker.lane_names, self._worker.device, self._state)
+                metrics.moved("worker row")
             except Exception as error:
                 log.warning("worker row not written: %s", type(error).__name__)
             if self._engine is None and time.monotonic() - self._loading_since > self._settings.load_stall_s:
@@ -124,6 +143,7 @@ class RenderChild:
         job = await jobs.claim(self._db, self._settings, self._id, worker.family, worker.lane_names)
         if job is None:
             return
+        log_about(job=job.public_id)
         self._state = WorkerState.DRAWING
         drawing = Drawing(job, moved_at=time.monotonic())
         beat = asyncio.create_task(self._beat(drawing))
@@ -131,6 +151,7 @@ class RenderChild:
             await self._draw_and_store(drawing)
         finally:
             beat.cancel()
+            metrics.ended("heartbeat")
             if self._state == WorkerState.DRAWING:
                 self._state = WorkerState.IDLE
         await self._ring_if_waiting()
@@ -153,14 +174,16 @@ class RenderChild:
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps)
                 return
             await self._measure(job)
-            log.info("job %s drawn in %.2f s", job.public_id, time.monotonic() - started)
+            metrics.drawn(job.queue, time.monotonic() - started)
+            metrics.job("rendered")
+            log.info("drawn in %.2f s", time.monotonic() - started)
         except LostLease:
-            log.warning("job %s: somebody else has it; result dropped", job.public_id)
+            log.warning("somebody else has it; result dropped")
         except RequestError as error:
             await jobs.stop_failed(self._db, job, "refused")
-            log.warning("job %s refused: %s", job.public_id, error.code)
+            log.warning("refused: %s", error.code)
         except OSError as error:  # the disk is full, say: that is no fault of the job's
-            log.error("job %s: the picture cannot be stored: %s", job.public_id, error)
+            log.error("the picture cannot be stored: %s", error)
             await self._release(job, "picture not stored")
             await asyncio.sleep(_FULL_DISK_S)
         except Exception as error:
@@ -171,7 +194,8 @@ class RenderChild:
         from engine.outcomes import Drawn
 
         assert self._engine is not None  # noqa: S101  the loader ran before in this very thread
-        (outcome,) = self._engine.run([from_json(drawing.job.params)], on_step=drawing.on_step)
+        with logging_about(job=drawing.job.public_id):  # the engine's thread does not know the task that asked
+            (outcome,) = self._engine.run([from_json(drawing.job.params)], on_step=drawing.on_step)
         images: Sequence[Any] = outcome.images if isinstance(outcome, Drawn) else ()
         return outcome, [(_png(image), image.size) for image in images]
 
@@ -201,7 +225,7 @@ class RenderChild:
             async with self._db.begin() as session:
                 await self._write_timing(session, job)
         except Exception as error:
-            log.warning("time of job %s not measured: %s", job.public_id, type(error).__name__)
+            log.warning("time not measured: %s", type(error).__name__)
 
     async def _write_timing(self, session: AsyncSession, job: Job) -> None:
         label = jobs.size_of(job)
@@ -216,7 +240,7 @@ class RenderChild:
         """A failed drawing gets one fresh process, then an honest end. A context that failed once is not trusted."""
         from engine.errors import OutOfMemory
 
-        log.error("job %s: %s: %s", job.public_id, type(error).__name__, error)
+        log.error("%s: %s", type(error).__name__, error)
         if isinstance(error, OutOfMemory):
             await jobs.stop_failed(self._db, job, "oom")
             return
@@ -237,6 +261,7 @@ class RenderChild:
         """Carry cancelling in and progress out; renew the lease only while the engine moves."""
         renewed = written = time.monotonic()
         shown = None
+        metrics.moved("heartbeat")
         while True:
             await asyncio.sleep(self._settings.cancel_poll_s)
             now = time.monotonic()
@@ -245,6 +270,7 @@ class RenderChild:
             try:
                 async with self._db.read() as session:
                     drawing.stop = await JobRepository(session).wants_cancel(drawing.job)
+                metrics.moved("heartbeat")
                 progress = (drawing.stage, drawing.step, drawing.steps)
                 renew = now - renewed >= self._settings.renew_s
                 if renew or (progress != shown and now - written >= _BEAT_S):
@@ -256,10 +282,10 @@ class RenderChild:
                 drawing.stop = drawing.lost = True
                 return
             except Exception as error:
-                log.warning("heartbeat of %s: %s", drawing.job.public_id, type(error).__name__)
+                log.warning("heartbeat: %s", type(error).__name__)
 
     async def _stalled(self, drawing: Drawing) -> None:
-        log.critical("job %s stalled at %s %d", drawing.job.public_id, drawing.stage, drawing.step)
+        log.critical("stalled at %s %d", drawing.stage, drawing.step)
         try:
             async with self._db.begin() as session:
                 await jobs.give_back(session, drawing.job, f"stalled at {drawing.stage}", self._settings.max_crashes)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's, too
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
@@ -15,18 +16,30 @@ class InboxRepository:
         self._session = session
 
     async def add(self, bot_id: int, updates: Iterable[tuple[int, int, str]]) -> int:
-        """Store (update_id, chat_id, payload) triples that are new; return how many were."""
-        batch = {update_id: (chat_id, payload) for update_id, chat_id, payload in updates}
-        known = await self._session.scalars(
-            select(InboxRow.update_id).where(InboxRow.bot_id == bot_id, InboxRow.update_id.in_(batch))
+        """Store (update_id, chat_id, payload) triples that are new; return how many were. The first of a number wins."""
+        batch = {update_id: (chat_id, payload) for update_id, chat_id, payload in reversed(list(updates))}
+        if not batch:
+            return 0
+        rows = [
+            {"bot_id": bot_id, "update_id": update_id, "chat_id": chat_id, "payload": payload, "received_at": db_now()}
+            for update_id, (chat_id, payload) in reversed(batch.items())
+        ]
+        fresh = await self._session.scalars(
+            insert(InboxRow)
+            .values(rows)
+            .on_conflict_do_nothing(index_elements=[InboxRow.bot_id, InboxRow.update_id])  # another process may be as quick
+            .returning(InboxRow.id)
         )
-        fresh = [update_id for update_id in batch if update_id not in set(known)]
-        now = (await self._session.scalar(select(db_now()))) or 0.0
-        for update_id in fresh:
-            chat_id, payload = batch[update_id]
-            self._session.add(InboxRow(bot_id=bot_id, update_id=update_id, chat_id=chat_id, payload=payload, received_at=now))
-        await self._session.flush()
-        return len(fresh)
+        return len(fresh.all())
+
+    async def waiting(self, bot_id: int, chats: Collection[int]) -> dict[int, int]:
+        """How many updates of each of these chats wait to be handled; a chat with none is left out."""
+        rows = await self._session.execute(
+            select(InboxRow.chat_id, func.count().label("waiting"))
+            .where(InboxRow.state == InboxState.NEW, InboxRow.bot_id == bot_id, InboxRow.chat_id.in_(chats))
+            .group_by(InboxRow.chat_id)
+        )
+        return {row.chat_id: row.waiting for row in rows}
 
     async def due(self, bot_id: int, busy_chats: Collection[int], limit: int) -> list[InboxUpdate]:
         """Return the oldest waiting update of each chat that is not busy, if its time has come."""

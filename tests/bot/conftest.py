@@ -11,7 +11,7 @@ from bot.delivery import Deliverer
 from bot.jobs import Jobs
 from bot.limiter import Limiter
 from bot.messages import Messages
-from bot.settings import JobSettings, TelegramSettings, read
+from bot.settings import EVERY, JobSettings, TelegramSettings, read, setting_name
 from bot.telegram import make_bot
 from bot.texts import Texts
 from sandbox.person import Person
@@ -31,8 +31,9 @@ TOKEN = f"{BOT}:TEST-token-that-opens-nothing-else-at-all"
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Neither the environment nor a `.env` of this machine decides a test."""
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    for name in ("TELEGRAM_TOKEN", "TELEGRAM_API", "DATA_DIR", "DATABASE_URL", "BROKER_URL", "MEDIA_URL"):
-        monkeypatch.delenv(name, raising=False)
+    for kind in EVERY:
+        for name in kind.model_fields:
+            monkeypatch.delenv(setting_name(kind, name), raising=False)
 
 
 @pytest.fixture(scope="session")

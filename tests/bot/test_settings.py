@@ -1,32 +1,37 @@
 """Every setting is read once; a wrong one is one line that names it."""
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic_settings import BaseSettings
 
 from bot.settings import (
-    DrawingSettings,
+    EVERY,
     JobSettings,
+    OpsSettings,
     SettingsError,
     StorageSettings,
     TelegramSettings,
+    WebhookSettings,
     WorkerSettings,
+    known_secrets,
     process_name,
     read,
+    setting_name,
 )
 from bot.telegram import make_bot
 
-ALL = (TelegramSettings, StorageSettings, JobSettings, DrawingSettings, WorkerSettings)
+ROOT = Path(__file__).parent.parent.parent
 TIMES = [name for name, info in JobSettings.model_fields.items() if info.annotation is float]
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", EVERY)
 def test_every_setting_has_a_default(kind: type[BaseSettings]) -> None:
     read(kind)
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", EVERY)
 def test_settings_are_frozen(kind: type[BaseSettings]) -> None:
     settings = read(kind)
     with pytest.raises(Exception, match="frozen"):
@@ -95,14 +100,85 @@ def test_everything_embedded_lives_in_the_data_folder(monkeypatch: pytest.Monkey
 
 
 def test_servers_named_by_url_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "BROKER_URL", "MEDIA_URL"):
-        monkeypatch.setenv(name, f"toy://{name}")
+    monkeypatch.setenv("DATABASE_URL", "postgresql+asyncpg://me:pw@db/kandinsky")
+    monkeypatch.setenv("BROKER_URL", "rediss://:pw@redis:6380/1")
+    monkeypatch.setenv("MEDIA_URL", "s3://bucket/pictures")
     settings = read(StorageSettings)
-    assert (settings.database, settings.broker, settings.media) == (
-        "toy://DATABASE_URL",
-        "toy://BROKER_URL",
-        "toy://MEDIA_URL",
-    )
+    assert settings.database == "postgresql+asyncpg://me:pw@db/kandinsky"
+    assert settings.broker == "rediss://:pw@redis:6380/1"
+    assert settings.media == "s3://bucket/pictures"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("postgres://me:pw@db:5432/k?ssl=require", "postgresql+asyncpg://me:pw@db:5432/k?ssl=require"),
+        ("postgresql://db/k", "postgresql+asyncpg://db/k"),
+        ("POSTGRES://db/k", "postgresql+asyncpg://db/k"),
+        ("sqlite:////var/k.db", "sqlite+aiosqlite:////var/k.db"),
+        ("sqlite+aiosqlite:///k.db", "sqlite+aiosqlite:///k.db"),
+    ],
+)
+def test_a_database_may_be_named_without_its_driver(monkeypatch: pytest.MonkeyPatch, written: str, meant: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", written)
+    assert read(StorageSettings).database == meant
+
+
+def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in EVERY:
+        for name in kind.model_fields:
+            monkeypatch.setenv(setting_name(kind, name), "")
+        assert read(kind) == kind.model_construct()
+
+
+def test_an_empty_webhook_hides_the_one_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a demo started where a real bot lives does not serve that bot's webhook."""
+    Path(".env").write_text(f"WEBHOOK_URL=https://example.org/x\nWEBHOOK_SECRET={'x' * 32}\nOPS_PORT=9000\n")
+    monkeypatch.setenv("WEBHOOK_URL", "")
+    monkeypatch.setenv("OPS_PORT", "")
+    assert read(WebhookSettings).url is None
+    assert read(OpsSettings).port is None
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("https://example.org/a/b", "/a/b"), ("https://example.org", "/"), ("http://127.0.0.1:9/x%20y", "/x y")],
+)
+def test_the_webhook_is_served_where_its_address_says(url: str, path: str) -> None:
+    assert WebhookSettings(url=url, secret="x" * 32).path == path  # type: ignore[arg-type]
+
+
+def test_every_secret_is_known_also_where_it_is_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "TELEGRAM_TOKEN": ("123456:token-canary", "token-canary"),
+        "WEBHOOK_SECRET": ("too-short-canary!", "too-short-canary!"),
+        "DATABASE_URL": ("nonsense://me:p%40canary:x@db:port/k", "p@canary:x"),
+        "BROKER_URL": ("redis://:broker-canary@redis:6379/0", "broker-canary"),
+        "MEDIA_URL": ("s3://key-canary:s3-canary@bucket?secret_key=ask-canary", "ask-canary"),
+        "AWS_SECRET_ACCESS_KEY": ("aws-canary", "aws-canary"),
+    }
+    for name, (written, _) in secrets.items():
+        monkeypatch.setenv(name, written)
+    assert {secret for _, secret in secrets.values()} | {"key-canary", "s3-canary"} <= known_secrets()
+
+
+def test_the_example_names_every_setting() -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    names = [setting_name(kind, name) for kind in EVERY for name in kind.model_fields]
+    assert [name for name in names if f"\n# {name}=" not in example and f"\n{name}=" not in example] == []
+
+
+def test_the_example_names_nothing_else_and_can_be_used_as_it_is() -> None:
+    known = {setting_name(kind, name) for kind in EVERY for name in kind.model_fields}
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    named = re.findall(r"^(?:# )?([A-Z0-9_]+)=", text, re.MULTILINE)
+    others = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"}  # read by s3fs
+    assert set(named) == known | others
+    assert len(named) == len(set(named))
+    Path(".env").write_text(text.replace("\n# AWS", "\n#AWS").replace("\n# ", "\n"))
+    for kind in EVERY:
+        shown = {name: value for name, value in read(kind).model_dump().items() if name != "memory"}
+        assert shown == {name: value for name, value in kind.model_construct().model_dump().items() if name != "memory"}, kind
 
 
 def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

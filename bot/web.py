@@ -1,0 +1,216 @@
+"""The webhook: Telegram's updates over HTTP, checked, stored, and only then acknowledged.
+
+It stands behind a proxy that speaks TLS, and trusts nothing but the secret. Any number of processes may serve it.
+"""
+
+import asyncio
+import hmac
+import json
+import logging
+import math
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiogram import Bot
+from aiogram.methods import SetWebhook
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from bot import metrics
+from bot.intake import ALLOWED_UPDATES, Entry, entry_of, take_in
+from bot.logs import logging_about
+from bot.settings import SettingsError, WebhookSettings, WebSettings
+from bot.telegram import insist
+from storage.database import Database
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 1024 * 1024  # bytes; Telegram's updates have some kilobytes
+_SECRET_HEADER = b"x-telegram-bot-api-secret-token"
+_RETRY_S = "5"
+_IDLE_S = 75.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that a client, and our database, may take."""
+
+    head_s: float = 10.0
+    body_s: float = 10.0
+    store_s: float = 10.0
+
+
+class BadBody(ValueError):
+    """A body that is no update."""
+
+
+class Webhook:
+    """Serves one bot's updates. `arrived` is set after each that was stored."""
+
+    def __init__(
+        self,
+        bot: Bot,
+        database: Database,
+        settings: WebhookSettings,
+        web_settings: WebSettings,
+        arrived: asyncio.Event,
+        patience: Patience | None = None,
+    ) -> None:
+        if settings.url is None or settings.secret is None:
+            raise SettingsError("WEBHOOK_URL: not set; a webhook needs it, and WEBHOOK_SECRET")
+        self._bot, self._db, self._arrived = bot, database, arrived
+        self._url, self._path, self._listen = settings.url, settings.path, web_settings
+        self._secret = settings.secret.get_secret_value()
+        self._patience = patience or Patience()
+
+    async def run(self) -> None:
+        """Listen, tell Telegram where, and serve until cancelled.
+
+        Raises: SettingsError for an address that cannot be listened on, or that Telegram refuses.
+        """
+        async with self.listening():
+            wish = SetWebhook(url=self._url, secret_token=self._secret, allowed_updates=ALLOWED_UPDATES)
+            await insist(lambda: self._bot(wish), "WEBHOOK_URL")
+            log.info("the webhook is set")
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[int]:
+        """Serve inside the block; gives the port. A request that has begun is answered before the end."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._receive)
+        # auto_decompress off: a gzip bomb would be blown up before the handler could refuse it
+        options: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": _IDLE_S, "lingering_time": 1.0}
+        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=5.0, **options)
+        await runner.setup()
+        server = None
+        try:
+            loop, serving = asyncio.get_running_loop(), runner.server
+            assert serving is not None  # noqa: S101  set up just now
+
+            def connected() -> RequestHandler:
+                handler = serving()
+                loop.call_later(self._patience.head_s, _end_if_silent, handler)
+                return handler
+
+            try:
+                server = await loop.create_server(connected, self._listen.host, self._listen.port)
+            except OSError as error:
+                raise SettingsError(
+                    f"WEB_PORT: {self._listen.host}:{self._listen.port} cannot be used ({error.strerror})"
+                ) from None
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            if server is not None:
+                server.close()
+            await runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        response = await self._answer(request)
+        if response.status != 200:
+            response.force_close()  # whatever else the client is still sending, nobody waits for it
+        metrics.webhook(response.status)
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if request.path != self._path:
+            return _refusal(404, "there is nothing here")
+        if request.method != "POST":
+            return _refusal(405, "an update is posted", Allow="POST")
+        if not self._knows_secret(request):
+            return _refusal(401, "the secret is wrong")
+        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            return _refusal(415, "a body is sent as it is, not compressed")
+        if (request.content_length or 0) > LARGEST_BODY:
+            return _refusal(413, f"an update has at most {LARGEST_BODY} bytes")
+        try:
+            async with asyncio.timeout(self._patience.body_s):
+                body = await _body(request)
+        except TimeoutError:
+            return _refusal(408, "the body did not come in time")
+        except Exception as error:  # a chunk that lies about its length, a connection that ends: aiohttp has many names for it
+            return _refusal(400, f"the body cannot be read ({type(error).__name__})")
+        if body is None:
+            return _refusal(413, f"an update has at most {LARGEST_BODY} bytes")
+        try:
+            entry = read_update(body)
+        except BadBody as error:
+            return _refusal(400, str(error))
+        return await self._store(entry)
+
+    def _knows_secret(self, request: web.Request) -> bool:
+        """Compare bytes, since a header may hold any; two headers are as wrong as none."""
+        given = [value for name, value in request.raw_headers if name.lower() == _SECRET_HEADER]
+        return len(given) == 1 and hmac.compare_digest(given[0], self._secret.encode())
+
+    async def _store(self, entry: Entry) -> web.Response:
+        with logging_about(update=entry[0]):
+            try:
+                async with asyncio.timeout(self._patience.store_s), self._db.begin() as session:
+                    await take_in(session, self._bot.id, [entry])
+            except Exception as error:  # whatever it was, Telegram keeps the update and comes again
+                log.error("update not stored: %s", type(error).__name__)
+                return _refusal(503, "not stored; come again", **{"Retry-After": _RETRY_S})
+        self._arrived.set()
+        return web.Response()
+
+
+def read_update(body: bytes) -> Entry:
+    """Read one update. Raises: BadBody for anything that Telegram does not send."""
+    try:
+        update = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_without_twins, parse_constant=_not_a_number, parse_float=_finite
+        )
+        if not isinstance(update, dict):
+            raise BadBody("an update is a JSON object")
+        number = update.get("update_id")
+        if type(number) is not int or not 0 <= number < 2**63:  # a bool is an int, too
+            raise BadBody("update_id is a whole number from 0 to 2^63 - 1")
+        return entry_of(update)
+    except RecursionError:
+        raise BadBody("nested too deeply") from None
+    except BadBody:
+        raise
+    except ValueError:  # neither UTF-8 nor JSON, or a number of thousands of digits
+        raise BadBody("not JSON in UTF-8") from None
+
+
+async def _body(request: web.Request) -> bytes | None:
+    """The body, or None once it is larger than an update can be."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            return None
+    return bytes(body)
+
+
+def _without_twins(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = list(pairs)
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadBody("a key stands twice in one object")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise BadBody("a number is too large")
+    return number
+
+
+def _not_a_number(text: str) -> float:
+    raise BadBody(f"{text} is not JSON")
+
+
+def _refusal(status: int, text: str, **headers: str) -> web.Response:
+    return web.Response(status=status, text=text, headers=headers)
+
+
+def _end_if_silent(handler: RequestHandler) -> None:
+    """aiohttp waits for ever for the first request of a connection."""
+    if handler._request_count == 0:
+        handler.force_close()

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup chromium demo test test-long lint bench
+.PHONY: setup servers demo test test-long lint bench
 
 setup: $(READY)
 
@@ -17,17 +17,21 @@ $(READY): pyproject.toml constraints.txt $(wildcard locales/*/LC_MESSAGES/*.po)
 demo: setup
 	$(BIN)/kandinsky-bot demo
 
-test: setup chromium
+test: setup servers
 	$(BIN)/pytest -m 'not long and not gpu'
 
-test-long: setup chromium
+test-long: setup servers
 	$(BIN)/pytest -m 'not gpu'
 
-# One test drives the chat page; without root or apt it is skipped, except in CI.
-chromium:
-	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } > /dev/null \
-	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium > /dev/null; } \
-	|| echo "There is no Chromium here: the test of the chat page is skipped."
+# What tests run privately. Without root or apt the tests of what is missing are skipped, except in CI.
+servers:
+	@missing=; \
+	for part in redis-server:redis-server postgresql:/usr/lib/postgresql rabbitmq-server:/usr/lib/rabbitmq chromium:chromium; do \
+		command -v "$${part#*:}" > /dev/null || test -d "$${part#*:}" || missing="$$missing $${part%%:*}"; \
+	done; \
+	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing > /dev/null; } \
+	|| echo "Not installed:$$missing. Their tests are skipped."
 
 lint: setup
 	$(BIN)/ruff check .

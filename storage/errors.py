@@ -23,6 +23,10 @@ class NoDatabase(StorageError):
     """The database cannot be opened at all."""
 
 
+class NoMedia(StorageError):
+    """The media store cannot be opened at all."""
+
+
 class OldSchema(StorageError):
     """The database is not at the revision this code was written for."""
 

@@ -7,14 +7,17 @@ import uuid
 
 import fsspec
 
-from storage.errors import MediaMissing
+from storage.errors import MediaMissing, NoMedia
 
 
 class MediaStore:
     """A folder, or an object store named by any URL that fsspec knows. Calls block: run them in a thread."""
 
     def __init__(self, url: str) -> None:
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)  # other machines write there, too
+        except (ImportError, ValueError) as error:
+            raise NoMedia(f"MEDIA_URL: {error}") from None
         self._local = "file" in self._fs.protocol or "local" in self._fs.protocol
 
     def put(self, data: bytes, suffix: str) -> str:

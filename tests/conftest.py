@@ -1,14 +1,18 @@
 """One running line for all scenario tests: each makes people of its own."""
 
+import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
 
 from sandbox.person import Person
+from storage.database import Database
+from storage.schema import migrate
 from tests.line import Line, new_line
+from tests.servers import TEMPLATE, Postgres, Rabbit, Redis, running
 
 _numbers = itertools.count(1)
 
@@ -18,6 +22,51 @@ async def line(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Line]:
     """Sandbox, bot in this process, one worker process with the nano family."""
     async with new_line(tmp_path_factory.mktemp("line")) as line, line.bot_running(), line.children_running("worker"):
         yield line
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A private PostgreSQL with a migrated, empty template."""
+
+    async def make(url: str) -> None:
+        database = Database(url)
+        await migrate(database)
+        await database.close()
+
+    with running(Postgres) as server:
+        server.sql(f"CREATE DATABASE {TEMPLATE}")
+        asyncio.run(make(server.url(TEMPLATE)))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    with running(Redis) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[Rabbit]:
+    with running(Rabbit) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """Address of an empty bucket in a private object store that speaks S3."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**keys, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}.items():
+            patch.setenv(name, value)
+        s3fs.S3FileSystem().mkdir("kandinsky")
+        yield "s3://kandinsky/pictures"
+        server.stop()
 
 
 @pytest.fixture

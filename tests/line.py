@@ -67,9 +67,9 @@ class Line:
 
 
 @asynccontextmanager
-async def new_line(folder: Path) -> AsyncIterator[Line]:
-    """Make a sandbox and a migrated database; nothing runs yet."""
-    storage = demo_storage(folder)
+async def new_line(folder: Path, **servers: str) -> AsyncIterator[Line]:
+    """Make a sandbox and a migrated database; nothing runs yet. `servers` are addresses in place of the embedded parts."""
+    storage = demo_storage(folder).model_copy(update=servers)
     database = Database(storage.database)
     await migrate(database)
     await database.close()
@@ -79,6 +79,9 @@ async def new_line(folder: Path) -> AsyncIterator[Line]:
             "TELEGRAM_TOKEN": TOKEN,
             "TELEGRAM_API": sandbox.url,
             "DATA_DIR": str(folder),
+            "DATABASE_URL": storage.database,
+            "BROKER_URL": storage.broker,
+            "MEDIA_URL": storage.media,
             "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")])),
         }
         yield Line(sandbox, storage, environment)

@@ -13,7 +13,6 @@ from bot.broker import Bell
 from bot.settings import JobSettings, StorageSettings, WorkerSettings
 from bot.worker import Drawing, RenderChild
 from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage
-from storage.database import Database
 from storage.domain import Job, JobState
 from storage.repositories.jobs import JobRepository
 from tests.bot.wishes import FLASH, notices
@@ -59,14 +58,16 @@ def ears() -> Ears:
 
 @pytest.fixture
 async def child(
-    database: Database, settings: JobSettings, ears: Ears, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, settings: JobSettings, ears: Ears, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[RenderChild]:
     def end(code: int) -> None:
         raise Ended(code)
 
     monkeypatch.setattr("bot.worker.os._exit", end)
     monkeypatch.setattr("bot.worker._FULL_DISK_S", 0)
-    made = RenderChild(StorageSettings(data_dir=tmp_path), settings, WorkerSettings(), cast("Bell", ears))
+    made = RenderChild(
+        StorageSettings(data_dir=tmp_path, database_url=database_url), settings, WorkerSettings(), cast("Bell", ears)
+    )
     made._loop.close()
     made._loop = asyncio.get_running_loop()
     made._engine = cast("Any", ToyEngine())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from storage.database import Database, db_now
 from tests.storage.made import Store
@@ -26,6 +26,7 @@ async def _read_then_write(database: Database, times: int) -> None:
             await session.execute(text("UPDATE worker SET seen_at = :seen WHERE id = 'w'"), {"seen": seen + 1})
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_two_that_read_then_write_never_meet_a_locked_database(store: Store, database_url: str) -> None:
     await _worker_row(store)
     other = Database(database_url)
@@ -34,6 +35,7 @@ async def test_two_that_read_then_write_never_meet_a_locked_database(store: Stor
     assert await store.number("SELECT seen_at FROM worker") == 40
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_writing_transaction_holds_the_lock_from_its_first_read(database: Database, database_url: str) -> None:
     beside = sqlite3.connect(Path(database_url.removeprefix("sqlite+aiosqlite:///")), timeout=0, isolation_level=None)
     async with database.begin() as session:
@@ -92,6 +94,7 @@ async def test_a_cancelled_transaction_is_taken_back_and_leaves_the_database_fre
     assert await store.number("SELECT seen_at FROM worker") == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 1), ("busy_timeout", 5000), ("foreign_keys", 1)]
 )
@@ -102,7 +105,7 @@ async def test_sqlite_is_set_up_on_every_connection(database: Database, pragma: 
 
 
 async def test_a_row_that_points_nowhere_is_refused(store: Store) -> None:
-    with pytest.raises(Exception, match="FOREIGN KEY"):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         await store.sql("INSERT INTO telegram_file VALUES (1, 2, 'photo', 'a', 'b')")
 
 

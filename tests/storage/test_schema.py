@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, inspect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -42,12 +42,12 @@ async def test_migrations_build_exactly_what_the_tables_say(database: Database) 
         assert await connection.run_sync(_differences) == []
 
 
-async def test_migrations_build_every_constraint_of_the_tables(database: Database) -> None:
-    from_tables = create_engine("sqlite://")
-    with from_tables.begin() as connection:
-        Base.metadata.create_all(connection)
-        wanted = _constraints(connection)
-    from_tables.dispose()
+async def test_migrations_build_every_constraint_of_the_tables(database: Database, empty_url: str) -> None:
+    from_tables = Database(empty_url)
+    async with from_tables.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+        wanted = await connection.run_sync(_constraints)
+    await from_tables.close()
     async with database.engine.connect() as connection:
         assert await connection.run_sync(_constraints) == wanted
 

@@ -253,7 +253,7 @@ def _guard_terminal_jobs() -> None:
         return
     op.execute(
         "CREATE FUNCTION job_terminal() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'a finished job does not change'; END $$"
+        "$$ BEGIN RAISE EXCEPTION 'a finished job does not change' USING ERRCODE = 'check_violation'; END $$"
     )
     op.execute(
         f"CREATE TRIGGER job_terminal BEFORE UPDATE OF state ON job FOR EACH ROW WHEN ({ended}) EXECUTE FUNCTION job_terminal()"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import Any
 
@@ -31,10 +32,11 @@ from bot.settings import (
     process_name,
     read,
 )
-from bot.telegram import Fate, attempt, make_bot
+from bot.telegram import Fate, attempt, check_token, make_bot
 from bot.texts import LANGUAGES, Texts
 from bot.web import Webhook
 from engine import catalog
+from engine.requests import RequestError
 from handlers import errors, fallback, imagine, result, start, suggest, waiting
 from storage.database import Database
 from storage.media import MediaStore
@@ -112,15 +114,16 @@ class Application:
         self._dispatcher.update.outer_middleware(ActorMiddleware(self._db, bot.id))
 
     async def run(self) -> None:
-        """Work until cancelled. Raises: OldSchema; SettingsError for a token Telegram does not know."""
+        """Work until cancelled. Raises: OldSchema; SettingsError for a token Telegram does not know, or a bad address."""
         await check_schema(self._db)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            await check_token(self._bot)
+            async with self._webhook.listening() if self._webhook else nullcontext(), asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._introduce())
                 if self._ops is not None:
                     tasks.create_task(self._ops.run())
                 if self._webhook is not None:
-                    tasks.create_task(self._webhook.run())  # in every process: the inbox knows what came twice
+                    tasks.create_task(self._webhook.announce())  # by every process: the inbox knows what came twice
                 tasks.create_task(self._lead("intake", self._take_in))
                 tasks.create_task(self._lead("deliver", self._deliver))
                 tasks.create_task(self._lead("sweep", self._sweep))
@@ -244,6 +247,9 @@ class Application:
 async def serve() -> None:
     """Run the bot process from the settings in the environment."""
     drawing = read(DrawingSettings)
-    catalog.family(drawing.family)  # a wrong name is said now, not to the first person who writes
+    try:
+        catalog.family(drawing.family)  # a wrong name is said now, not to the first person who writes
+    except RequestError as error:
+        raise SettingsError(f"DRAW_FAMILY: {error}") from None
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
     await Application(make_bot(read(TelegramSettings)), read(StorageSettings), read(JobSettings), drawing, *parts).run()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from celery import Celery
 
 from bot import filesystem_transport, metrics
-from bot.settings import StorageSettings
+from bot.settings import SettingsError, StorageSettings
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,10 @@ def _transport_options(storage: StorageSettings) -> dict[str, object]:
     if storage.broker.startswith("filesystem:"):
         filesystem_transport.register()
         folder = str(storage.bells)
-        storage.bells.mkdir(parents=True, exist_ok=True)
+        try:
+            storage.bells.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"DATA_DIR: {storage.bells} cannot be made: {error.strerror}") from None
         return {"data_folder_in": folder, "data_folder_out": folder, "polling_interval": 0.03}
     if storage.broker.startswith("redis"):
         return {

@@ -13,7 +13,8 @@ from typing import Any
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. What a person can mend is one line on standard error and code 2."""
     options = _parser().parse_args(arguments)
-    from bot.settings import SettingsError
+    from bot.logs import hide, redact, redacted_traceback
+    from bot.settings import SettingsError, known_secrets
     from bot.supervise import ChildGivesUp
     from bot.texts import TextsError
     from engine.errors import EngineError
@@ -24,10 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options) or 0)
     except mendable as error:
-        print(f"kandinsky-bot: {error}", file=sys.stderr)
+        hide(known_secrets())
+        print(redact(f"kandinsky-bot: {' '.join(str(error).split())}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # a fault of ours: say where, but no secret with it
+        print(redacted_traceback(error), file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,9 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="the bot process alone").set_defaults(run=_run)
 
     worker = commands.add_parser("worker", help="one render worker alone")
-    worker.add_argument("--family", default="kandinsky-nano")
-    worker.add_argument("--lanes", default="flash,base", help="comma-separated")
-    worker.add_argument("--device", default="cpu")
+    worker.add_argument("--family", help="set of weights (default: WORKER_FAMILY, or kandinsky-nano)")
+    worker.add_argument("--lanes", help="comma-separated (default: WORKER_LANES, or flash,base)")
+    worker.add_argument("--device", help="cpu, cuda or cuda:N (default: WORKER_DEVICE, or cpu)")
     worker.set_defaults(run=_worker)
 
     draw = commands.add_parser("draw", help="draw from the shell, without a chat")
@@ -68,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     draw.set_defaults(run=_draw)
 
     commands.add_parser("migrate", help="bring the database to this version").set_defaults(run=_migrate)
+    commands.add_parser("doctor", help="check every setting against the real thing").set_defaults(run=_doctor)
+    commands.add_parser("stats", help="jobs, queues, workers and times of the last day").set_defaults(run=_stats)
     return parser
 
 
@@ -93,16 +100,20 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _up(options: argparse.Namespace) -> int:
     from bot.logs import set_up_logs
-    from bot.settings import DrawingSettings, StorageSettings, TelegramSettings, read
+    from bot.settings import DrawingSettings, OpsSettings, StorageSettings, TelegramSettings, WebhookSettings, read
     from bot.supervise import Supervisor, engine_children
     from bot.telegram import make_bot
 
     set_up_logs("up")
     make_bot(read(TelegramSettings))  # says what is wrong with the token before anything starts
+    read(WebhookSettings)
     _migrate(options)
     family = read(DrawingSettings).family
     small = " It knows a small world only; the weights of kandinsky-3.1 are not here." if family == "kandinsky-nano" else ""
     children = engine_children(family, {})
+    ops_port = read(OpsSettings).port
+    for number, child in enumerate(children):  # two processes cannot answer on one port
+        child.environment = {**child.environment, **({"OPS_PORT": str(ops_port + number)} if ops_port else {})}
     print(f"{family} draws on this machine's CPU.{small} Stop with Ctrl+C.", flush=True)
     return _until_stopped(Supervisor(children, read(StorageSettings)).run())
 
@@ -116,35 +127,59 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from bot.settings import JobSettings, SettingsError, StorageSettings, read
+    from bot.settings import (
+        JobSettings,
+        LogSettings,
+        OpsSettings,
+        SettingsError,
+        StorageSettings,
+        WorkerSettings,
+        read,
+        setting_name,
+    )
     from engine import catalog
+    from engine.requests import RequestError
     from storage.database import Database
+    from storage.media import MediaStore
     from storage.schema import check_schema
 
-    os.environ.update(WORKER_FAMILY=options.family, WORKER_LANES=options.lanes, WORKER_DEVICE=options.device)
-    family = catalog.family(options.family)
-    unknown = [lane for lane in options.lanes.split(",") if lane not in family.lanes]
-    if unknown:
-        raise SettingsError(f"--lanes: {family.name} has no lane {unknown[0]!r}; it has {', '.join(family.lanes)}")
+    for name in ("family", "lanes", "device"):
+        if (given := getattr(options, name)) is not None:
+            os.environ[setting_name(WorkerSettings, name)] = given  # for the child, too
+    settings = read(WorkerSettings)
+    try:
+        family = catalog.family(settings.family)
+    except RequestError as error:
+        raise SettingsError(f"WORKER_FAMILY (--family): {error}") from None
+    unknown = [lane for lane in settings.lane_names if lane not in family.lanes]
+    if unknown or not settings.lane_names:
+        lane = ascii(unknown[0]) if unknown else "''"
+        raise SettingsError(f"WORKER_LANES (--lanes): {family.name} has no lane {lane}; it has {', '.join(family.lanes)}")
     if not catalog.available(family.name):
-        raise SettingsError(f"--family: the weights of {family.name} are not here; {family.mend}")
+        raise SettingsError(f"WORKER_FAMILY (--family): the weights of {family.name} are not here; {family.mend}")
+    plans = [plan.name for plan in family.memory]
+    if settings.memory is not None and settings.memory not in plans:
+        raise SettingsError(f"WORKER_MEMORY: {family.name} has the plans {', '.join(plans)}, not {settings.memory!a}")
+    for kind in (JobSettings, OpsSettings, LogSettings):
+        read(kind)  # the child reads them too, but would say so only by dying
+    storage = read(StorageSettings)
+    MediaStore(storage.media)
 
     async def check() -> None:
-        database = Database(read(StorageSettings).database)
+        database = Database(storage.database)
         try:
             await check_schema(database)
         finally:
             await database.close()
 
     asyncio.run(check())
-    read(JobSettings)  # the child reads it too, but would say so only by dying
     import warnings
 
     from celery.exceptions import SecurityWarning
 
     from bot.tasks import app
 
-    queues = ",".join(f"{options.family}.{lane}" for lane in options.lanes.split(","))
+    queues = ",".join(f"{settings.family}.{lane}" for lane in settings.lane_names)
     warnings.filterwarnings("ignore", category=SecurityWarning)  # who runs it as root in a container knows
     plain = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
     app.start(["--quiet", "worker", "--pool", "prefork", "--concurrency", "1", "--queues", queues, *plain])
@@ -176,12 +211,15 @@ def _draw(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from bot.settings import StorageSettings, read
+    from bot.settings import SettingsError, StorageSettings, read
     from storage.database import Database
     from storage.schema import migrate
 
     settings = read(StorageSettings)
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR: {settings.folder} cannot be made: {error.strerror}") from None
 
     async def run() -> str:
         database = Database(settings.database)
@@ -191,6 +229,30 @@ def _migrate(options: argparse.Namespace) -> int:
             await database.close()
 
     print(f"The database is at revision {asyncio.run(run())}.")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from bot.doctor import report
+
+    return report()
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from bot.settings import StorageSettings, read
+    from bot.stats import gather, render
+    from storage.database import Database
+    from storage.schema import check_schema
+
+    async def run() -> str:
+        database = Database(read(StorageSettings).database)
+        try:
+            await check_schema(database)
+            return render(await gather(database))
+        finally:
+            await database.close()
+
+    print(asyncio.run(run()))
     return 0
 
 

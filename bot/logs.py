@@ -122,16 +122,21 @@ def set_up_logs(role: str, level: int = logging.INFO) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     log = logging.getLogger(role)
     sys.excepthook = lambda kind, value, trace: log.critical("stopped by %s", kind.__name__, exc_info=(kind, value, trace))
-    threading.excepthook = lambda seen: log.critical(
-        "thread %s stopped by %s",
-        seen.thread.name if seen.thread else "?",
-        seen.exc_type.__name__,
-        exc_info=(seen.exc_type, seen.exc_value or seen.exc_type(), seen.exc_traceback),
-    )
+    threading.excepthook = _thread_ended
     sys.unraisablehook = lambda seen: log.error(
         "ignored: %s",
         seen.err_msg or seen.exc_type.__name__,
         exc_info=(seen.exc_type, seen.exc_value or seen.exc_type(), seen.exc_traceback),
+    )
+
+
+def _thread_ended(seen: threading.ExceptHookArgs) -> None:
+    if isinstance(seen.exc_value, RuntimeError) and str(seen.exc_value) == "Event loop is closed":
+        return  # a library's thread outlived the loop: the process is at its end, and has said why
+    name = seen.thread.name if seen.thread else "?"
+    error = seen.exc_value or seen.exc_type()
+    logging.getLogger(name).critical(
+        "thread stopped by %s", seen.exc_type.__name__, exc_info=(seen.exc_type, error, seen.exc_traceback)
     )
 
 

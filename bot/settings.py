@@ -21,6 +21,7 @@ _DRIVERS = {
 }
 _BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
 _LOOPBACK = "127.0.0.1"
+_HOST = r"^[A-Za-z0-9.:_-]+$"
 _HERE = (_LOOPBACK, "localhost", "::1")
 
 
@@ -103,7 +104,7 @@ class WebSettings(BaseSettings):
     """Where the bot listens for its webhook, behind a proxy that speaks TLS."""
 
     model_config = _from("WEB_")
-    host: str = Field(_LOOPBACK, description="address to listen on")
+    host: str = Field(_LOOPBACK, pattern=_HOST, description="address to listen on")
     port: int = Field(8081, ge=1, le=65535, description="port to listen on")
 
 
@@ -111,12 +112,12 @@ class OpsSettings(BaseSettings):
     """Where a process answers GET /health and /metrics."""
 
     model_config = _from("OPS_", empty_wins=True)
-    host: str = Field(_LOOPBACK, description="address to listen on; keep it off the internet")
+    host: str = Field(_LOOPBACK, pattern=_HOST, description="address to listen on; keep it off the internet")
     port: int | None = Field(None, ge=1, le=65535, description="port to listen on; none by default. Each process needs its own")
 
     _empty = field_validator("port", mode="before")(_none_if_empty)
 
-    @field_validator("host")
+    @field_validator("host", mode="before")
     @classmethod
     def _somewhere(cls, host: str) -> str:
         return host or _LOOPBACK

@@ -93,6 +93,16 @@ def _of_bad_request(message: str) -> Fate:
     return Fate.REFUSED
 
 
+async def check_token(bot: Bot) -> None:
+    """Ask Telegram once who we are; that it does not answer is no reason to stop. Raises: SettingsError for a wrong token."""
+    try:
+        await bot.get_me(request_timeout=5)
+    except (TelegramUnauthorizedError, TelegramNotFound):
+        raise SettingsError(NO_SUCH_TOKEN) from None
+    except Exception as error:
+        log.warning("Telegram does not answer: %s", redact(f"{type(error).__name__} {error}"))
+
+
 async def insist(call: Callable[[], Awaitable[object]], setting: str) -> None:
     """Make a call again and again until Telegram has taken it.
 

@@ -65,20 +65,18 @@ class Webhook:
         self._secret = settings.secret.get_secret_value()
         self._patience = patience or Patience()
 
-    async def run(self) -> None:
-        """Listen, tell Telegram where, and serve until cancelled.
-
-        Raises: SettingsError for an address that cannot be listened on, or that Telegram refuses.
-        """
-        async with self.listening():
-            wish = SetWebhook(url=self._url, secret_token=self._secret, allowed_updates=ALLOWED_UPDATES)
-            await insist(lambda: self._bot(wish), "WEBHOOK_URL")
-            log.info("the webhook is set")
-            await asyncio.Event().wait()
+    async def announce(self) -> None:
+        """Tell Telegram where to send updates, until it has heard. Raises: SettingsError for an address that it refuses."""
+        wish = SetWebhook(url=self._url, secret_token=self._secret, allowed_updates=ALLOWED_UPDATES)
+        await insist(lambda: self._bot(wish), "WEBHOOK_URL")
+        log.info("the webhook is set")
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
-        """Serve inside the block; gives the port. A request that has begun is answered before the end."""
+        """Serve inside the block; gives the port. A request that has begun is answered before the end.
+
+        Raises: SettingsError for an address that cannot be listened on.
+        """
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._receive)
         # auto_decompress off: a gzip bomb would be blown up before the handler could refuse it
@@ -97,10 +95,9 @@ class Webhook:
 
             try:
                 server = await loop.create_server(connected, self._listen.host, self._listen.port)
-            except OSError as error:
-                raise SettingsError(
-                    f"WEB_PORT: {self._listen.host}:{self._listen.port} cannot be used ({error.strerror})"
-                ) from None
+            except (OSError, UnicodeError) as error:
+                place = f"{self._listen.host}:{self._listen.port}"
+                raise SettingsError(f"WEB_HOST, WEB_PORT: {place} cannot be listened on ({error})") from None
             yield server.sockets[0].getsockname()[1]
         finally:
             if server is not None:

@@ -41,6 +41,11 @@ class MediaStore:
             raise MediaMissing(media_id) from error
         return data
 
+    def remove(self, media_id: str) -> None:
+        """Drop the bytes of a media id; what is not there is gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(media_id))
+
     def _path(self, media_id: str) -> str:
         return f"{self._root}/{media_id[:2]}/{media_id}"
 

@@ -1,6 +1,9 @@
 """Bringing a database to this code's revision, and refusing one that is not."""
 
 import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alembic import command
@@ -9,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import Database
 from storage.errors import NoDatabase, OldSchema
@@ -29,9 +33,27 @@ async def migrate(database: Database) -> str:
     def upgrade(connection: Connection) -> None:
         command.upgrade(_config(connection), "head")
 
-    async with database.engine.begin() as connection:
+    async with _connected(database, "Is its folder there, and yours to write?") as connection, connection.begin():
         await connection.run_sync(upgrade)
     return newest_revision()
+
+
+@asynccontextmanager
+async def _connected(database: Database, local_hint: str) -> AsyncIterator[AsyncConnection]:
+    """A connection, or `NoDatabase` with what to mend: each driver has errors of its own for a server that is not there."""
+    sqlite_file = database.engine.url.database if database.engine.dialect.name == "sqlite" else None
+    try:
+        if sqlite_file:
+            sqlite3.connect(sqlite_file).close()  # when this fails in aiosqlite, its thread outlives our event loop
+        connection = await database.engine.connect()
+    except Exception as error:
+        hint = local_hint if sqlite_file else "Is the server running, and the address right?"
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise NoDatabase(f"DATABASE_URL: the database cannot be opened ({cause or type(error).__name__}). {hint}") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def newest_revision() -> str:
@@ -44,11 +66,11 @@ def newest_revision() -> str:
 async def check_schema(database: Database) -> None:
     """Raise `OldSchema` unless the database is at this code's revision."""
     try:
-        async with database.engine.connect() as connection:
+        async with _connected(database, "Run: kandinsky-bot migrate") as connection:
             current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
     except (DBAPIError, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise NoDatabase(f"DATABASE_URL: the database cannot be opened ({cause}). Run: kandinsky-bot migrate") from error
+        raise NoDatabase(f"DATABASE_URL: the database cannot be read ({cause}). Run: kandinsky-bot doctor") from error
     newest = await asyncio.to_thread(newest_revision)
     if current != newest:
         raise OldSchema(f"The database is at revision {current or 'none'}, this code needs {newest}. Run: kandinsky-bot migrate")

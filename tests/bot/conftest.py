@@ -1,6 +1,9 @@
 """A database of its own, a sandbox and a real bot for each test that asks for them."""
 
-from collections.abc import AsyncIterator
+import logging
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from pydantic import SecretStr
 from bot.delivery import Deliverer
 from bot.jobs import Jobs
 from bot.limiter import Limiter
+from bot.logs import hide
 from bot.messages import Messages
 from bot.settings import EVERY, JobSettings, TelegramSettings, read, setting_name
 from bot.telegram import make_bot
@@ -34,6 +38,20 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: 
     for kind in EVERY:
         for name in kind.model_fields:
             monkeypatch.delenv(setting_name(kind, name), raising=False)
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """`set_up_logs` takes the whole process; give it back."""
+    root = logging.getLogger()
+    handlers, level, factory = root.handlers[:], root.level, logging.getLogRecordFactory()
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.setLogRecordFactory(factory)
+    logging.captureWarnings(False)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    hide([])
 
 
 @pytest.fixture(scope="session")

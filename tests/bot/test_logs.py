@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
 from aiogram import Bot
@@ -11,15 +10,6 @@ from bot.logs import RedactingFormatter, redact, set_up_logs
 from tests.bot.conftest import TOKEN
 
 CANARY = "123456789:AAH-canary_canary_canary_canary_c"
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """`set_up_logs` takes the whole process; give it back."""
-    root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
-    yield
-    root.handlers[:], root.level, sys.excepthook = handlers, level, hook
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,11 @@ class Telegram:
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
-        self.called = asyncio.Event()
         self._answers = list(answers)
 
     async def _call(self, request: Any) -> Any:
         self.asked.append((request.path.rpartition("/")[2], dict(await request.post())))
         answer = self._answers.pop(0) if self._answers else {"ok": True, "result": True}
-        if answer["ok"] and not self._answers:
-            self.called.set()
         return web.json_response(answer, status=answer.get("error_code", 200))
 
     async def __aenter__(self) -> "Telegram":
@@ -58,27 +55,18 @@ def _bot_of(telegram: Telegram) -> Bot:
     return make_bot(TelegramSettings(token=SecretStr(f"{BOT}:TEST-token-that-opens-nothing"), api=telegram.url))
 
 
-async def _run(telegram: Telegram, database: Database, settings: WebhookSettings) -> None:
-    """Run the webhook until Telegram has answered everything it was to answer."""
+async def _announce(telegram: Telegram, database: Database, settings: WebhookSettings) -> None:
     bot = _bot_of(telegram)
-    listen = WebSettings.model_construct(host="127.0.0.1", port=0)
-    running = asyncio.create_task(Webhook(bot, database, settings, listen, asyncio.Event()).run())
-    called = asyncio.create_task(telegram.called.wait())
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await asyncio.wait({running, called}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                await running
+            await Webhook(bot, database, settings, WebSettings(), asyncio.Event()).announce()
     finally:
-        for task in (running, called):
-            task.cancel()
-        await asyncio.gather(running, called, return_exceptions=True)
         await bot.session._session.close()  # type: ignore[attr-defined]
 
 
 async def test_telegram_is_told_where_and_with_which_secret(database: Database, settings: WebhookSettings) -> None:
     async with Telegram() as telegram:
-        await _run(telegram, database, settings)
+        await _announce(telegram, database, settings)
     ((method, wish),) = telegram.asked
     assert method == "setWebhook"
     assert (wish["url"], wish["secret_token"]) == (settings.url, SECRET)
@@ -90,7 +78,7 @@ async def test_telegrams_bad_moment_is_waited_out(database: Database, settings: 
     bad = {"ok": False, "error_code": 502, "description": "Bad Gateway"}
     busy = {"ok": False, "error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 0}}
     async with Telegram(bad, busy, {"ok": True, "result": True}) as telegram:
-        await _run(telegram, database, settings)
+        await _announce(telegram, database, settings)
     assert len(telegram.asked) == 3
 
 
@@ -106,7 +94,7 @@ async def test_what_telegram_refuses_is_one_line(
 ) -> None:
     async with Telegram({"ok": False, "error_code": code, "description": description}) as telegram:
         with pytest.raises(SettingsError, match=named):
-            await _run(telegram, database, settings)
+            await _announce(telegram, database, settings)
 
 
 def test_without_a_secret_there_is_no_webhook(bot: Bot, database: Database) -> None:

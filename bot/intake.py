@@ -180,9 +180,10 @@ class Pump:
         log_about(update=item.update_id)
         try:
             try:
-                update = Update.model_validate_json(_whole(item.payload), context={"bot": self._bot})
-            except ValidationError as error:
-                await self._set_aside(item, f"not an update: {error.error_count()} errors")
+                update = _update(item.payload, self._bot)
+            except (ValidationError, ValueError, RecursionError) as error:
+                count = error.error_count() if isinstance(error, ValidationError) else 1
+                await self._set_aside(item, f"not an update: {count} errors")
                 return
             try:
                 toast = await self._dispatcher.feed_update(self._bot, update, inbox_id=item.id)
@@ -252,9 +253,17 @@ def chat_of(update: dict[str, Any]) -> int:
     return 0
 
 
-def _whole(payload: str) -> str:
-    """Replace halves of surrogate pairs, which neither a database nor a message can carry."""
-    if "\\ud" not in payload:  # as `entry_of` writes all of them
-        return payload
-    text = json.dumps(json.loads(payload), ensure_ascii=False)
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def _update(payload: str, bot: Bot) -> Update:
+    """Parse a stored update. What neither a database nor a message can carry (NUL, half a surrogate pair) goes."""
+    context = {"bot": bot}
+    if "\\ud" in payload or "\\u0000" in payload:  # as `entry_of` writes them
+        return Update.model_validate(_carried(json.loads(payload)), context=context)
+    return Update.model_validate_json(payload, context=context)
+
+
+def _carried(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore").replace("\0", " ")
+    if isinstance(value, list):
+        return [_carried(item) for item in value]
+    return {name: _carried(item) for name, item in value.items()} if isinstance(value, dict) else value

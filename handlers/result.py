@@ -10,7 +10,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 from engine import catalog
 from engine.requests import TextToImage, from_json, image_seed, new_seed
 from handlers.ports import Actor, FindJob, SendFile, Show, Submit, Toast
-from storage.domain import Job, Refused
+from storage.domain import Job, JobState, Refused
 
 router = Router(name=__name__)
 
@@ -51,7 +51,7 @@ def retry_keyboard(job_public_id: str, label: Callable[[str], str]) -> InlineKey
 
 @router.callback_query(ResultButton.filter(F.action == "open"))
 async def open_picture(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, show: Show) -> None:
-    job = await _opened(callback_data, actor, find_job)
+    job = await _drawn(callback_data, actor, find_job)
     await show(actor, job, callback_data.index)
 
 
@@ -59,7 +59,7 @@ async def open_picture(query: CallbackQuery, callback_data: ResultButton, actor:
 async def as_file(
     query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, send_file: SendFile
 ) -> Toast:
-    job = await _opened(callback_data, actor, find_job)
+    job = await _drawn(callback_data, actor, find_job)
     await send_file(actor, job, callback_data.index)
     return Toast("toast.file")
 
@@ -95,6 +95,14 @@ async def draw_carefully(
 async def _opened(data: ResultButton, actor: Actor, find_job: FindJob) -> Job:
     job = await find_job(actor.user, data.job)
     if not 0 <= data.index <= from_json(job.params).pictures:
+        raise Refused("refused.not-found")
+    return job
+
+
+async def _drawn(data: ResultButton, actor: Actor, find_job: FindJob) -> Job:
+    """A job that has pictures; the button under it may be forged."""
+    job = await _opened(data, actor, find_job)
+    if job.state not in (JobState.RENDERED, JobState.DELIVERED):
         raise Refused("refused.not-found")
     return job
 

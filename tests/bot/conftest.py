@@ -22,6 +22,7 @@ from sandbox.person import Person
 from sandbox.server import Sandbox
 from storage.database import Database
 from storage.media import MediaStore
+from tests.bot.house import House, make_house
 from tests.bot.post import Post, nobody
 from tests.bot.wishes import Bells, Wishes
 from tests.storage.made import BOT, Store, database, database_url, migrated_file, store
@@ -96,6 +97,16 @@ async def post(
     jobs = Jobs(database, settings, nobody)
     deliverer = Deliverer(database, bot, jobs, Messages(texts), media, Limiter(lambda: now[0]))
     return Post(box, anna, await store.user(anna.id, "en"), store, media, deliverer, now)
+
+
+@pytest.fixture
+async def house(
+    box: Sandbox, anna: Person, bot: Bot, store: Store, database_url: str, texts: Texts, tmp_path: Path
+) -> AsyncIterator[House]:
+    made = make_house(box, anna, bot, store, await store.user(anna.id, "en"), database_url, texts, tmp_path / "data")
+    yield made
+    made.application._bell.close()
+    await made.application._db.close()
 
 
 @pytest.fixture

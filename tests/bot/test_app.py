@@ -1,0 +1,111 @@
+"""The bot process put together: webhook processes side by side, one pump, and its health."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiogram import Bot
+from pydantic import SecretStr
+
+from bot import metrics
+from bot.app import Application
+from bot.settings import DrawingSettings, JobSettings, OpsSettings, StorageSettings, WebhookSettings, WebSettings
+from sandbox import methods
+from sandbox.person import Person
+from sandbox.server import Sandbox
+from tests.servers import free_port
+from tests.storage.made import Store
+
+SECRET = "x" * 40
+PATH = "/telegram/x7Qk"
+
+
+@pytest.fixture
+def webhook_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A sandbox that takes setWebhook, whatever its address."""
+    calls: list[str] = []
+
+    def set_webhook(world: Any, params: Any) -> bool:
+        calls.append(params.string("url") or "")
+        world.updates.drop_pending()  # no poller will fetch them
+        return True
+
+    monkeypatch.setitem(methods.METHODS, "setWebhook", set_webhook)
+    monkeypatch.setitem(methods._BY_LOWER, "setwebhook", "setWebhook")
+    return calls
+
+
+@pytest.fixture
+def make_application(bot: Bot, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Application]:
+    monkeypatch.setattr(metrics, "_loops", {})
+    storage = StorageSettings(data_dir=tmp_path / "data", database_url=database_url, broker_url=None, media_url=None)
+
+    def make(port: int | None = None) -> Application:
+        hook = WebhookSettings(url=f"https://example.org{PATH}", secret=SecretStr(SECRET)) if port else WebhookSettings()
+        web = WebSettings(port=port) if port else WebSettings()
+        return Application(bot, storage, JobSettings(leader_s=1.0), DrawingSettings(), hook, web, OpsSettings())
+
+    return make
+
+
+@asynccontextmanager
+async def running(application: Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(application.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def post(port: int, update: dict[str, Any]) -> int:
+    headers = {"X-Telegram-Bot-Api-Secret-Token": SECRET}
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(f"http://127.0.0.1:{port}{PATH}", json=update, headers=headers) as got,
+    ):
+        return got.status
+
+
+async def test_two_processes_serve_one_webhook_and_each_update_is_handled_once(
+    make_application: Callable[..., Application], box: Sandbox, anna: Person, store: Store, webhook_calls: list[str]
+) -> None:
+    ports = free_port(), free_port()
+    async with contextlib.AsyncExitStack() as stack:
+        for port in ports:
+            await stack.enter_async_context(running(make_application(port)))
+        await anna.until(lambda: len(webhook_calls) == 2, "both processes say where they are")
+        message = box.world.updates.sent[-1]["message"]
+        for number in range(10):
+            update = {"update_id": number, "message": message | {"message_id": 100 + number, "text": "/cancel"}}
+            statuses = await asyncio.gather(*(post(port, update) for port in ports))  # Telegram may come twice
+            assert statuses == [200, 200]
+        await anna.until(lambda: len([m for m in anna.chat if m.from_bot]) == 10, "ten answers")
+    assert await store.sql("SELECT state, count(*) FROM inbox GROUP BY state") == [("done", 10)]
+    assert webhook_calls == [f"https://example.org{PATH}"] * 2
+    assert box.ledger.of("getUpdates") == []
+
+
+async def test_a_process_that_works_is_well(make_application: Callable[..., Application], anna: Person) -> None:
+    application = make_application()
+    async with running(application):
+        await anna.says("/cancel")
+        await anna.sees_text("nothing to cancel")
+        assert await application._ailments() == []
+        assert {"poll", "pump", "deliver"} <= set(metrics._loops)
+        await application._look_at_sql()
+    assert not {"poll", "pump", "deliver", "sweep"} & set(metrics._loops)
+
+
+async def test_a_database_that_is_away_is_an_ailment(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_loops", {})
+    url = "postgresql+asyncpg://me@127.0.0.1:1/none"
+    storage = StorageSettings(data_dir=tmp_path, database_url=url, broker_url=None, media_url=None)
+    (ailment,) = await Application(bot, storage, JobSettings(), DrawingSettings())._ailments()
+    assert ailment.startswith("the database does not answer")

@@ -1,5 +1,6 @@
 """Logs to standard error, one line an event, each with the job and the update it is about; no secret ever reaches them."""
 
+import contextlib
 import json
 import logging
 import re
@@ -9,7 +10,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote
 
 from bot.settings import LogSettings, known_secrets, read
@@ -99,11 +100,18 @@ class JsonFormatter(logging.Formatter):
         return redact(json.dumps(line, ensure_ascii=False))
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say that a line could not be written, without its values: logging's own way shows them all."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(redact(f"a line of {record.name} cannot be logged: {sys.exc_info()[1]!r}\n"))
+
+
 def set_up_logs(role: str, level: int = logging.INFO) -> None:
     """Send this process's logs to standard error, marked with its role. Raises: SettingsError for a wrong LOG_FORMAT."""
     hide(known_secrets())
     text = f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s"
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(JsonFormatter(role) if read(LogSettings).format == "json" else RedactingFormatter(text))
     logging.setLogRecordFactory(_record)
     logging.captureWarnings(True)

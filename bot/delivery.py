@@ -26,6 +26,7 @@ from bot.telegram import Fate, Tried, attempt
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
 from storage.media import MediaStore
+from storage.places import Place, reached
 
 log = logging.getLogger(__name__)
 
@@ -191,8 +192,10 @@ class Deliverer:
         again = delivery.state == SendState.UNKNOWN
         said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
         file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
+        reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
             tried = await attempt(self._edit_photo(job.chat_id, job.status_message_id, file, said))
+            reached(Place.AFTER_CALL)
             if tried.fate != Fate.GONE:
                 await self._after_result(delivery, job, tried, job.status_message_id, safe=True)
                 return

@@ -7,6 +7,7 @@ from aiogram.types import Document, PhotoSize
 from bot.jobs import fail
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
+from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
 from storage.repositories.pictures import PictureRepository
@@ -90,6 +91,7 @@ class Outbox:
             await JobRepository(session).finish(job, JobState.DELIVERED, "delivered", refund=False)
             if ping is not None:
                 await NoticeRepository(session).add(ping)
+            reached(Place.BEFORE_DELIVERED)
 
     async def undeliverable(self, job: Job, error: str | None, *, blocked: bool) -> None:
         """The result cannot be brought: a person who blocked us keeps it in the history; any other is told, and refunded."""

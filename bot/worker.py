@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import jobs
@@ -26,6 +27,7 @@ from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
 from storage.errors import LostLease
 from storage.media import MediaStore
+from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.workers import TimingRepository, WorkerRepository
@@ -39,6 +41,7 @@ T = TypeVar("T")
 
 _BEAT_S = 1.0
 _FULL_DISK_S = 5.0  # how long a worker that cannot store pictures rests before it looks for work
+_DATABASE_AWAY_S = 0.5
 CANNOT_LOAD = 78  # exit code of a child whose weights will never load
 _EXIT_FRESH = 70  # the child asks for a fresh process
 _EXIT_STALLED = 75
@@ -60,6 +63,7 @@ class Drawing:
         self.stage, self.moved_at = progress.stage, time.monotonic()
         if progress.stage == "step":  # encoding and decoding are no part of what a person sees done, or is charged for
             self.step, self.steps = progress.step, progress.total
+            reached(Place.MID_STEP)
         return {0} if self.stop else ()
 
 
@@ -124,6 +128,7 @@ class RenderChild:
         job = await jobs.claim(self._db, self._settings, self._id, worker.family, worker.lane_names)
         if job is None:
             return
+        reached(Place.AFTER_CLAIM)
         self._state = WorkerState.DRAWING
         drawing = Drawing(job, moved_at=time.monotonic())
         beat = asyncio.create_task(self._beat(drawing))
@@ -149,9 +154,11 @@ class RenderChild:
                 NewPicture(index, media_id, image_seed(request, index), *size)
                 for index, (media_id, (_, size)) in enumerate(zip(media, files, strict=True))
             ]
-            if not await self._store(job, pictures):
+            reached(Place.BEFORE_RENDERED)
+            if not await self._store_at_last(job, pictures):
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps)
                 return
+            reached(Place.AFTER_RENDERED)
             await self._measure(job)
             log.info("job %s drawn in %.2f s", job.public_id, time.monotonic() - started)
         except LostLease:
@@ -183,6 +190,15 @@ class RenderChild:
             await jobs.stop_cancelled(self._db, drawing.job, drawing.step, drawing.steps)
         else:
             await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
+
+    async def _store_at_last(self, job: Job, pictures: list[NewPicture]) -> bool:
+        """Store what was drawn, however long the database is away: after its lease somebody else may have the job."""
+        while True:
+            try:
+                return await self._store(job, pictures)
+            except (DBAPIError, OSError) as error:
+                log.warning("job %s not stored: %s; trying again", job.public_id, type(error).__name__)
+                await asyncio.sleep(_DATABASE_AWAY_S)
 
     async def _store(self, job: Job, pictures: list[NewPicture]) -> bool:
         """Store what was drawn, unless its person cancelled in the meantime."""

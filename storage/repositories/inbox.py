@@ -20,7 +20,7 @@ class InboxRepository:
         known = await self._session.scalars(
             select(InboxRow.update_id).where(InboxRow.bot_id == bot_id, InboxRow.update_id.in_(batch))
         )
-        fresh = [update_id for update_id in batch if update_id not in set(known)]
+        fresh = sorted(batch.keys() - set(known))
         now = (await self._session.scalar(select(db_now()))) or 0.0
         for update_id in fresh:
             chat_id, payload = batch[update_id]

@@ -1,0 +1,57 @@
+"""One chaos run: people, faults, a drain, and the comparison of what was wished with what was shown."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.cluster import Cluster, new_cluster
+from tests.chaos.crowd import Crowd
+from tests.chaos.observer import Observer
+from tests.chaos.plan import Plan
+from tests.chaos.report import Report, compare
+
+
+@dataclass(frozen=True)
+class Size:
+    wishes: int
+    people: int
+    rounds: int  # of 20 kills
+    limit_s: float  # how long all of it may take
+
+
+SIZES = {
+    "commit": Size(wishes=500, people=60, rounds=1, limit_s=150),
+    "nightly": Size(wishes=10_000, people=500, rounds=10, limit_s=3600),
+}
+
+
+_OWED = """
+    SELECT count(*) FROM job WHERE state IN ('queued', 'running', 'rendered')
+    UNION ALL SELECT count(*) FROM delivery WHERE state IN ('pending', 'sending') OR (state = 'unknown' AND ordinal = 1 AND attempt = 0)
+    UNION ALL SELECT count(*) FROM notice WHERE state IN ('pending', 'sending')
+    UNION ALL SELECT count(*) FROM inbox WHERE state = 'new'
+"""
+
+
+async def chaos(side: str, size: Size, seed: int, folder: Path) -> Report:
+    async with new_cluster(side, folder) as cluster:
+        observer = Observer(cluster.sandbox)
+        crowd = Crowd(cluster.sandbox, observer, size.people, size.wishes, seed)
+        plan = Plan(cluster, observer, seed, size.wishes, size.rounds)
+        watching = asyncio.create_task(observer.run())
+        try:
+            with contextlib.suppress(TimeoutError):  # what has not ended by then is lost, and counted
+                async with asyncio.timeout(size.limit_s):
+                    await asyncio.gather(crowd.live(), plan.deal())
+                    await _settled(cluster)
+        finally:
+            watching.cancel()
+        observer.look()
+        return await compare(side, cluster, crowd, observer, plan)
+
+
+async def _settled(cluster: Cluster) -> None:
+    """Wait until SQL, too, owes nobody anything: it learns of a delivery a moment after the chat."""
+    while any(count for (count,) in await cluster.sql(_OWED)):
+        await asyncio.sleep(0.1)

@@ -194,7 +194,7 @@ async def broken(
             lines += _results({job: (state, error or "") for job, state, error in rows}, results_seen)
         if media is not None:
             stored = {str(media_id) for (media_id,) in await session.execute(text("SELECT media_id FROM picture"))}
-            lines += _artefacts(stored, await asyncio.to_thread(_files, media), float(now or 0))
+            lines += await asyncio.to_thread(_artefacts, media, stored, float(now or 0))
     return lines
 
 
@@ -221,23 +221,18 @@ def _results(jobs: Mapping[str, tuple[str, str]], seen: Mapping[str, int]) -> li
     return lines
 
 
-def _artefacts(stored: set[str], files: Mapping[str, float], now: float) -> list[str]:
-    """Compare rows with files (name -> when it was written)."""
+def _artefacts(media: MediaStore, stored: set[str], now: float) -> list[str]:
+    """Compare rows with files, listed after the rows were read: a file is there before its row."""
+    files = {path.rsplit("/", 1)[-1]: path for path in media._fs.find(media._root)}
     missing = [f"11 no row without its artefact: {media_id}" for media_id in sorted(stored - files.keys())]
-    orphans = sorted(name for name, at in files.items() if name not in stored and now - at > _HOUR_S)
+    orphans = sorted(name for name in files.keys() - stored if now - _written(media, files[name]) > _HOUR_S)
     return missing + [f"11 no artefact without a row: {name}" for name in orphans]
 
 
-def _files(media: MediaStore) -> dict[str, float]:
-    """When each stored file was written; read after the rows, since a file is there before its row."""
-    found = media._fs.find(media._root, detail=True)
-    return {path.rsplit("/", 1)[-1]: _written(about) for path, about in found.items()}
-
-
-def _written(about: Mapping[str, object]) -> float:
-    at = about.get("mtime", about.get("LastModified"))
-    if isinstance(at, datetime.datetime):
-        return at.timestamp()
-    if isinstance(at, int | float):
-        return float(at)
-    raise TypeError(f"no time of writing in {about}")
+def _written(media: MediaStore, path: str) -> float:
+    """When a file was written; never for one that was removed in the meantime."""
+    try:
+        at: datetime.datetime = media._fs.modified(path)
+    except FileNotFoundError:
+        return float("inf")
+    return at.timestamp()

@@ -314,7 +314,7 @@ async def test_nothing_is_broken_in_a_database_where_all_went_well(store: Store)
     assert await broken(store.database, max_active=3, drained=False) == []
 
 
-@pytest.mark.parametrize(("name", "broke"), BREAKS, ids=[broke.__name__.strip("_") for _, broke in BREAKS])  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("name", "broke"), BREAKS, ids=[broke.__name__.strip("_") for _, broke in BREAKS])
 async def test_a_broken_invariant_is_reported_and_no_other(store: Store, name: str, broke: Break) -> None:
     await broke(store)
     lines = await broken(store.database, max_active=3, drained=name.startswith("drained"))

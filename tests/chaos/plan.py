@@ -66,7 +66,7 @@ class Plan:
             "broker flushed": cluster.flush_broker,
             "render child frozen past its lease": lambda: cluster.freeze(worker),
         }[name]
-        while not await hit():  # the victim has just died of something else
+        while not await hit():  # noqa: ASYNC110  the victim has just died of something else
             await asyncio.sleep(0.2)
         self.dealt[name] += 1
         self.blows.append(Blow(name, at, jobs))

@@ -122,8 +122,9 @@ async def _note_figures(report: Report, cluster: Cluster, plan: Plan) -> None:
     report.notes.append(f"{plan.kills} kills: " + ", ".join(f"{name} {count}" for name, count in sorted(plan.dealt.items())))
     again = await _seconds_to_drawing_again(cluster, plan)
     if again:
+        median, most = statistics.median(again), max(again)
         report.notes.append(
-            f"a killed drawing is drawn again after {statistics.median(again):.1f} s (median of {len(again)}), {max(again):.1f} s at most"
+            f"a killed drawing is drawn again after {median:.1f} s (median of {len(again)}), {most:.1f} s at most"
         )
     ((drawn, jobs),) = await cluster.sql(
         "SELECT (SELECT count(*) FROM audit WHERE to_state = 'rendered'), (SELECT count(*) FROM job)"

@@ -107,9 +107,8 @@ async def _jobs(cluster: Cluster) -> dict[Key, list[tuple[str, str]]]:
 
 
 async def _broken(cluster: Cluster, observer: Observer) -> list[str]:
-    from tests.chaos.invariants import broken
-
     from storage.database import Database
+    from tests.chaos.invariants import broken
 
     database = Database(cluster.storage.database)
     try:

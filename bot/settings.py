@@ -75,6 +75,7 @@ class JobSettings(BaseSettings):
     deadline_s: float = Field(900.0, gt=0)
     worker_alive_s: float = Field(15.0, gt=0)
     leader_s: float = Field(4.0, gt=0)
+    drain_s: float = Field(20.0, ge=0, description="how long a worker that was told to stop may go on with what it draws")
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> "JobSettings":

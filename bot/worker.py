@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -55,9 +55,11 @@ class Drawing:
     stage: str | None = None
     step: int = 0
     steps: int = 0
-    moved_at: float = 0.0
+    began_at: float = field(default_factory=time.monotonic)
+    moved_at: float = field(default_factory=time.monotonic)
     stop: bool = False
     lost: bool = False
+    drained: bool = False  # stopped so that another worker draws it
 
     def on_step(self, progress: "Progress") -> Collection[int]:
         self.stage, self.moved_at = progress.stage, time.monotonic()
@@ -65,6 +67,12 @@ class Drawing:
             self.step, self.steps = progress.step, progress.total
             reached(Place.MID_STEP)
         return {0} if self.stop else ()
+
+    @property
+    def left_s(self) -> float:
+        """How long it still takes at its own pace; 0 before the first step, when nobody knows."""
+        elapsed = time.monotonic() - self.began_at
+        return elapsed * (self.steps - self.step) / self.step if self.step else 0.0
 
 
 class RenderChild:
@@ -78,6 +86,7 @@ class RenderChild:
         self._engine: Engine | None = None
         self._state = WorkerState.LOADING
         self._loading_since = time.monotonic()
+        self._draining_since: float | None = None
 
     def start(self) -> None:
         """Begin loading and return at once: Celery gives a child only seconds to come up."""
@@ -112,6 +121,7 @@ class RenderChild:
                     workers = WorkerRepository(session)
                     if await workers.state(self._id) == WorkerState.DRAINING:
                         self._state = WorkerState.DRAINING
+                        self._draining_since = self._draining_since or time.monotonic()
                     await workers.seen(self._id, self._worker.family, self._worker.lane_names, self._worker.device, self._state)
             except Exception as error:
                 log.warning("worker row not written: %s", type(error).__name__)
@@ -130,7 +140,7 @@ class RenderChild:
             return
         reached(Place.AFTER_CLAIM)
         self._state = WorkerState.DRAWING
-        drawing = Drawing(job, moved_at=time.monotonic())
+        drawing = Drawing(job)
         beat = asyncio.create_task(self._beat(drawing))
         try:
             await self._draw_and_store(drawing)
@@ -186,7 +196,10 @@ class RenderChild:
         """End a job that brought no picture."""
         if drawing.lost:
             return
-        if drawing.stop:
+        if drawing.drained:
+            await self._release(drawing.job, "drained")
+            await self._bell.ring(drawing.job.queue)
+        elif drawing.stop:
             await jobs.stop_cancelled(self._db, drawing.job, drawing.step, drawing.steps)
         else:
             await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
@@ -259,8 +272,10 @@ class RenderChild:
             if now - drawing.moved_at > self._settings.stall_s:
                 await self._stalled(drawing)
             try:
+                if self._draining_since is not None:
+                    drawing.drained = now - self._draining_since + drawing.left_s > self._settings.drain_s
                 async with self._db.read() as session:
-                    drawing.stop = await JobRepository(session).wants_cancel(drawing.job)
+                    drawing.stop = await JobRepository(session).wants_cancel(drawing.job) or drawing.drained
                 progress = (drawing.stage, drawing.step, drawing.steps)
                 renew = now - renewed >= self._settings.renew_s
                 if renew or (progress != shown and now - written >= _BEAT_S):

@@ -27,7 +27,7 @@ SIDES = ("postgresql+redis", "postgresql+rabbitmq", "sqlite+filesystem")
 WORKERS = ("worker 1", "worker 2")
 TENTH = {
     "JOB_LEASE_S": "3", "JOB_RENEW_S": "1", "JOB_STALL_S": "6", "JOB_SWEEP_S": "0.2", "JOB_RERING_S": "1",
-    "JOB_WORKER_ALIVE_S": "3", "JOB_DEADLINE_S": "90", "JOB_LEADER_S": "2",
+    "JOB_WORKER_ALIVE_S": "3", "JOB_DEADLINE_S": "90", "JOB_LEADER_S": "2", "JOB_DRAIN_S": "2",
 }  # fmt: skip
 
 
@@ -116,6 +116,14 @@ class Cluster:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
         return pid is not None
+
+    async def drain(self, worker: str) -> bool:
+        """Ask a worker to stop in order, as a deploy does."""
+        process = self.children[worker].process
+        if process is None or process.returncode is not None:
+            return False
+        process.terminate()
+        return True
 
     async def freeze(self, worker: str) -> bool:
         """Stop a render child for longer than its lease, then let it go on: it must not write any more."""

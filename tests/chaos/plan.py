@@ -12,7 +12,7 @@ from tests.chaos.cluster import WORKERS, Cluster
 from tests.chaos.observer import Observer
 
 KILLS = {"worker": 3, "render child": 2, "bot": 2, "broker": 2, "database": 2}
-OTHERS = {"broker flushed": 1, "render child frozen past its lease": 1}
+OTHERS = {"worker drained": 1, "broker flushed": 1, "render child frozen past its lease": 1}
 _BOT_PLACES = (Place.BEFORE_CALL, Place.AFTER_CALL, Place.BEFORE_DELIVERED)
 
 
@@ -63,6 +63,7 @@ class Plan:
             "bot": lambda: cluster.kill("bot"),
             "broker": cluster.kill_broker,
             "database": cluster.kill_database,
+            "worker drained": lambda: cluster.drain(worker),
             "broker flushed": cluster.flush_broker,
             "render child frozen past its lease": lambda: cluster.freeze(worker),
         }[name]

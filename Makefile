@@ -42,7 +42,8 @@ bench: setup
 	$(BIN)/python -m benchmarks.nano
 	$(BIN)/python -m benchmarks.line
 
-# SIZE=commit is the run that `make test` makes, on every side; each side ends with its report.
+# SIZE=commit is the run that `make test` makes, here on every side; SIZE=leases kills workers at full leases.
+# Each side ends with its report.
 SIZE ?= nightly
 chaos: setup servers
 	$(BIN)/python -m tests.chaos --size $(SIZE)

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +40,7 @@ class Cluster:
     storage: StorageSettings
     database_server: Server | None
     broker_server: Server | None
-    settings: dict[str, str]
+    settings: Mapping[str, str]
     draw_s: float
     children: dict[str, Child] = field(default_factory=dict)
     restarts: int = 0
@@ -131,7 +131,7 @@ class Cluster:
         if pid is None:
             return False
         os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(1.5 * float(self.settings["JOB_LEASE_S"]))
+        await asyncio.sleep(1.5 * float(self.settings.get("JOB_LEASE_S", 30)))
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
         return True
@@ -211,7 +211,9 @@ def render_child_of(worker_pid: int) -> int | None:
 
 
 @asynccontextmanager
-async def new_cluster(side: str, folder: Path, settings: dict[str, str] = TENTH, draw_s: float = 0.12) -> AsyncIterator[Cluster]:
+async def new_cluster(
+    side: str, folder: Path, settings: Mapping[str, str] = TENTH, draw_s: float = 0.12
+) -> AsyncIterator[Cluster]:
     """Start servers, sandbox and processes of one side; stop all at the end."""
     database, _, broker = side.partition("+")
     postgres = Postgres() if database == "postgresql" else None
@@ -232,6 +234,3 @@ async def new_cluster(side: str, folder: Path, settings: dict[str, str] = TENTH,
             yield cluster
         finally:
             await cluster.stop()
-
-
-Fault = Callable[[], Awaitable[bool]]

@@ -5,6 +5,7 @@ import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from storage.places import Place
@@ -13,6 +14,7 @@ from tests.chaos.observer import Observer
 
 KILLS = {"worker": 3, "render child": 2, "bot": 2, "broker": 2, "database": 2}
 OTHERS = {"worker drained": 1, "broker flushed": 1, "render child frozen past its lease": 1}
+FAULTS = (*(str(place) for place in Place), *itertools.chain.from_iterable([n] * count for n, count in (KILLS | OTHERS).items()))
 _BOT_PLACES = (Place.BEFORE_CALL, Place.AFTER_CALL, Place.BEFORE_DELIVERED)
 
 
@@ -27,22 +29,20 @@ class Blow:
 
 @dataclass
 class Plan:
-    """`rounds` times the faults of one round: 20 kills (nine of them at marked places), a flush and a freeze."""
+    """Faults in an order drawn from the seed. FAULTS are 20 kills (nine of them at marked places) and what is no kill."""
 
     cluster: Cluster
     observer: Observer
     seed: int
     wishes: int
-    rounds: int = 1
+    faults: Sequence[str] = FAULTS
     dealt: Counter[str] = field(default_factory=Counter)
     blows: list[Blow] = field(default_factory=list)
 
     async def deal(self) -> None:
         chance = random.Random(f"plan {self.seed}")
-        names = [*Place, *itertools.chain.from_iterable([name] * count for name, count in (KILLS | OTHERS).items())]
-        faults = [str(name) for _ in range(self.rounds) for name in chance.sample(names, len(names))]
-        for number, name in enumerate(faults):
-            await self.observer.wait_ended(int(0.9 * self.wishes * number / len(faults)))
+        for number, name in enumerate(chance.sample(self.faults, len(self.faults))):
+            await self.observer.wait_ended(int(0.9 * self.wishes * number / len(self.faults)))
             await self._one(name, chance)
 
     @property
@@ -55,7 +55,9 @@ class Plan:
         if name in list(Place):
             await self._at_place(Place(name), chance)
             return
-        jobs = await self._drawing_on(worker) if name in ("worker", "render child") else ()
+        jobs: tuple[int, ...] = ()
+        while name in ("worker", "render child") and not (jobs := await self._drawing_on(worker)):
+            worker = chance.choice(WORKERS)  # one that has something to lose
         at = time.time()
         hit = {
             "worker": lambda: cluster.kill(worker),

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.cluster import Cluster, new_cluster
+from tests.chaos.cluster import TENTH, Cluster, new_cluster
 from tests.chaos.crowd import Crowd
 from tests.chaos.observer import Observer
-from tests.chaos.plan import Plan
+from tests.chaos.plan import FAULTS, Plan
 from tests.chaos.report import Report, compare
 
 
@@ -16,11 +17,17 @@ from tests.chaos.report import Report, compare
 class Size:
     wishes: int
     people: int
-    rounds: int  # of 20 kills
+    rounds: int  # of its faults
     limit_s: float  # how long all of it may take
+    settings: Mapping[str, str] = field(default_factory=lambda: TENTH)
+    draw_s: float = 0.12
+    faults: tuple[str, ...] = FAULTS
 
 
+# At full leases: what a killed worker was drawing has to wait for its lease, and for the sweep.
+_FULL_LEASES = Size(wishes=60, people=30, rounds=1, limit_s=600, settings={}, draw_s=4, faults=("worker",) * 4)
 SIZES = {
+    "leases": _FULL_LEASES,
     "commit": Size(wishes=500, people=60, rounds=1, limit_s=150),
     "nightly": Size(wishes=10_000, people=500, rounds=10, limit_s=3600),
 }
@@ -35,10 +42,10 @@ _OWED = """
 
 
 async def chaos(side: str, size: Size, seed: int, folder: Path) -> Report:
-    async with new_cluster(side, folder) as cluster:
+    async with new_cluster(side, folder, size.settings, size.draw_s) as cluster:
         observer = Observer(cluster.sandbox)
         crowd = Crowd(cluster.sandbox, observer, size.people, size.wishes, seed)
-        plan = Plan(cluster, observer, seed, size.wishes, size.rounds)
+        plan = Plan(cluster, observer, seed, size.wishes, size.faults * size.rounds)
         watching = asyncio.create_task(observer.run())
         try:
             with contextlib.suppress(TimeoutError):  # what has not ended by then is lost, and counted

@@ -218,9 +218,8 @@ class Faults:
                 hold_s=rates.hold_s,
                 replay_at=replay_at if draws[2] < rates.replay else None,
             )
-        self.happened["duplicate"] += fate.duplicate
-        self.happened["reorder"] += fate.hold_behind > 0
-        self.happened["replay"] += fate.replay_at is not None
+        happened = {"duplicate": fate.duplicate, "reorder": fate.hold_behind > 0, "replay": fate.replay_at is not None}
+        self.happened.update(kind for kind, happens in happened.items() if happens)
         return fate
 
     @property

@@ -173,6 +173,7 @@ METHODS: dict[str, Method] = {
     "sendMessage": messages.send_message,
     "sendPhoto": messages.send_photo,
     "sendDocument": messages.send_document,
+    "sendMediaGroup": messages.send_media_group,
     "editMessageText": messages.edit_message_text,
     "editMessageCaption": messages.edit_message_caption,
     "editMessageMedia": messages.edit_message_media,

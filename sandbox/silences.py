@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-_IN_FLIGHT_S = 0.5
-
 
 @dataclass(frozen=True)
 class Violation:
@@ -21,10 +19,11 @@ class Violation:
 class Silences:
     """What was told to whom. A call of no chat counts for its method alone, one of a chat for the whole chat.
 
-    Calls that arrive within half a second of the 429 do not count: they may have been under way.
+    Calls that arrive within `in_flight_s` of the 429 do not count: they may have been under way.
     """
 
     def __init__(self) -> None:
+        self.in_flight_s = 0.5
         self.violations: list[Violation] = []
         self._told: dict[int | str, tuple[float, float]] = {}
 
@@ -39,5 +38,5 @@ class Silences:
         """Note a call that came in."""
         now = time.monotonic()
         since, until = self._told.get(method if chat_id is None else chat_id, (now, now))
-        if now < until and now > since + _IN_FLIGHT_S:
+        if now < until and now > since + self.in_flight_s:
             self.violations.append(Violation(method, chat_id, until - now, time.time()))

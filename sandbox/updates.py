@@ -55,7 +55,7 @@ class UpdateQueue:
         self._hand_on: Callable[[Pending], None] | None = None
         self._handed_on = 0
         self._next_id = random.randrange(100_000_000, 900_000_000)
-        self._confirmed_before = 0
+        self._highest = 0
         self._poller = 0
 
     def add(self, kind: str, content: dict[str, Any]) -> int | None:
@@ -158,8 +158,9 @@ class UpdateQueue:
             self._handed_on += 1
             self._hand_on(pending)
             return
-        if pending.id < self._confirmed_before:
-            pending.owed = max(1, pending.owed)  # held back, or numbered backwards: no offset has confirmed this one
+        if pending.id < self._highest:
+            pending.owed = max(1, pending.owed)  # held back, or numbered backwards: an offset does not mean this one
+        self._highest = max(self._highest, pending.id)
         self._pending.append(pending)
 
     def _hold(self, pending: Pending, until_sent: int, hold_s: float) -> None:
@@ -177,6 +178,5 @@ class UpdateQueue:
         if offset < 0:
             self._pending = self._pending[offset:]
             return
-        self._confirmed_before = max(self._confirmed_before, offset)
         if self._pending and offset:
             self._pending = [pending for pending in self._pending if pending.id >= offset or pending.owed]

@@ -136,6 +136,7 @@ class Webhook:
         body = json.dumps(update)
         async with self._slots:
             self.tries += 1
+            self._changes.fire()
             began = time.monotonic()
             try:
                 async with self._session.post(

@@ -80,7 +80,6 @@ async def test_wrong_requests_are_refused(http: aiohttp.ClientSession, anna: Per
         ("/sandbox/chats/1/messages", {"text": "x"}, 404),
         (f"{chat}/messages/99/forward", {}, 404),
         (f"{chat}/messages", [1], 400),
-        ("/sandbox/faults", {"kind": "earthquake"}, 400),
     ):
         async with http.post(path, json=body) as answer:
             assert answer.status == status, path
@@ -117,19 +116,3 @@ async def test_events_arrive_live_and_continue_after_a_break(http: aiohttp.Clien
         stream = frames(answer)
         await anext(stream)
         assert (await asyncio.wait_for(anext(stream), 2))["data"]["text"] == "missed"
-
-
-async def test_waiting_for_calls_and_setting_faults(http: aiohttp.ClientSession, bot: Bot, anna: Person) -> None:
-    faults = await posted(http, "/sandbox/faults", json={"kind": "too_many_requests", "method": "getMe", "retry_after": 7})
-    assert faults[0]["method"] == "getMe"
-    async with http.delete("/sandbox/faults") as answer:
-        assert await answer.json() == []
-    waiting = asyncio.create_task(http.get("/sandbox/wait", params={"method": "sendMessage", "count": 2}).__aenter__())
-    await bot.send_message(anna.id, "1")
-    await bot.send_message(anna.id, "2")
-    answer = await asyncio.wait_for(waiting, 2)
-    assert [c["params"]["text"] for c in await answer.json()] == ["1", "2"]
-    async with http.get("/sandbox/wait", params={"method": "sendPhoto", "timeout": "0"}) as late:
-        assert late.status == 408
-    async with http.get("/sandbox/ledger", params={"method": "sendMessage"}) as listed:
-        assert len(await listed.json()) == 2

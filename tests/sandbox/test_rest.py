@@ -72,6 +72,17 @@ async def test_a_person_acts_through_the_page(http: aiohttp.ClientSession, box: 
     assert [message.id for message in box.people[0].chat] == [2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("kind", ["photo", "document"])
+async def test_several_files_make_an_album(http: aiohttp.ClientSession, anna: Person, png, kind: str) -> None:
+    form = aiohttp.FormData({"kind": kind, "caption": "c"})
+    for n in range(3):
+        form.add_field("file", png(), filename=f"{n}.png", content_type="image/png")
+    sent = await posted(http, f"/sandbox/chats/{anna.id}/messages", data=form)
+    assert [message["message_id"] for message in sent] == [2, 3, 4]
+    assert len({message["media_group_id"] for message in sent}) == 1
+    assert [message.text for message in anna.chat[1:]] == (["c", "", ""] if kind == "photo" else ["", "", "c"])
+
+
 async def test_wrong_requests_are_refused(http: aiohttp.ClientSession, anna: Person) -> None:
     chat = f"/sandbox/chats/{anna.id}"
     for path, body, status in (

@@ -64,6 +64,10 @@ class Messages:
             text += "\n" + self._texts(language, "result.sent-again")
         return Said(text, result.keyboard(job, len(pictures), index, self._label(language)))
 
+    def coming(self, language: str) -> Said:
+        """A line that a picture will replace."""
+        return Said(self._texts(language, "result.coming"))
+
     def notice(self, notice: Notice, language: str) -> Said:
         """A notice's text, with the buttons that belong to it."""
         key, params, label = notice.key, notice.params, self._label(language)

@@ -151,6 +151,8 @@ class JobRepository:
         count = {"crash_count": JobRow.crash_count + 1} if crashed else {"attempt": JobRow.attempt - 1}
         values = {"lease_until": None, "worker_id": None, "stage": None, "step": 0, "rung_at": 0.0, **count}
         await self._move(job.id, JobState.RUNNING, JobState.QUEUED, why=why, fence=job.fence, values=values)
+        # its person's turn had come; it must not wait for another round of everybody
+        await self._session.execute(update(UserRow).where(UserRow.id == job.user_id).values(last_served_at=0.0))
 
     async def finish(self, job: Job, to: JobState, why: str, refund: bool, error_class: str | None = None) -> None:
         """Move a job to a terminal state and settle its quota: returned, or kept."""

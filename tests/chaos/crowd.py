@@ -38,7 +38,6 @@ class Crowd:
         mine: list[Key] = []
         while len(mine) < count:
             await self.observer.wait(person.id, lambda: self._open(mine) < _AT_ONCE)
-            self._trouble(chance)
             key = await self._press_again(person, mine, chance) if chance.random() < 0.15 else None
             if key is None:
                 said = await person.says(f"a {chance.choice(_COLOURS)} {chance.choice(_SHAPES)}")
@@ -73,19 +72,3 @@ class Crowd:
             if standing == "waiting" and person.message(message_id).button("Cancel"):
                 await person.presses("Cancel", message_id)
                 return
-
-    def _trouble(self, chance: random.Random) -> None:
-        """What the network and Telegram do meanwhile: repeat, reorder, refuse, and lose answers."""
-        faults = self.sandbox.faults
-        if chance.random() < 0.2:
-            faults.duplicate_updates()
-        if chance.random() < 0.05:
-            faults.reverse_updates()
-        if chance.random() < 0.05:
-            faults.drop_after_applying("editMessageMedia")
-        if chance.random() < 0.03:
-            faults.drop_after_applying("sendMessage")
-        if chance.random() < 0.03:
-            faults.too_many_requests(chance.choice(["sendMessage", "editMessageMedia"]))
-        if chance.random() < 0.02:
-            faults.server_error(chance.choice(["sendMessage", "editMessageMedia"]))

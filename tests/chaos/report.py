@@ -12,6 +12,7 @@ from tests.chaos.crowd import Crowd
 from tests.chaos.observer import Key, Observer
 from tests.chaos.plan import Plan
 
+_SHOWN = 25  # problems in the report
 WORDS = ("acknowledged", "delivered", "reported-failed", "cancelled", "lost", "duplicated", "unexpected")
 
 
@@ -29,7 +30,9 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.side}, seed {self.seed}:", "  " + " · ".join(f"{word} {self.counts[word]}" for word in WORDS)]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes), *(f"  WRONG: {problem}" for problem in self.problems)])
+        wrong = [f"  WRONG: {problem}" for problem in self.problems]
+        more = [f"  … and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes), *wrong[:_SHOWN], *more])
 
 
 async def compare(side: str, cluster: Cluster, crowd: Crowd, observer: Observer, plan: Plan) -> Report:
@@ -46,6 +49,8 @@ async def compare(side: str, cluster: Cluster, crowd: Crowd, observer: Observer,
     _judge_copies(report, observer)
     for line in await _broken(cluster, observer):
         _count(report, "unexpected", f"invariant {line}")
+    for call in cluster.sandbox.ledger.violations:
+        _count(report, "unexpected", f"Telegram was called before it said: {call}")
     log = (cluster.folder / "log").read_text(errors="replace")
     if TOKEN in log or TOKEN.split(":")[1] in log:
         _count(report, "unexpected", "the token is in a log")
@@ -54,6 +59,8 @@ async def compare(side: str, cluster: Cluster, crowd: Crowd, observer: Observer,
     waiting = await cluster.sql("SELECT state, attempts, next_at, update_id, error FROM inbox WHERE state <> 'done'")
     if waiting or len(cluster.sandbox.world.updates):
         _count(report, "unexpected", f"{len(cluster.sandbox.world.updates)} updates not fetched, inbox rows left: {waiting}")
+    happened = ", ".join(f"{kind} {count}" for kind, count in sorted(cluster.sandbox.faults.happened.items()))
+    report.notes.append(f"Telegram and the network: {happened}")
     await _note_figures(report, cluster, plan)
     return report
 

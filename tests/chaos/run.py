@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sandbox.server import Sandbox
 from tests.chaos.cluster import TENTH, Cluster, new_cluster
 from tests.chaos.crowd import Crowd
 from tests.chaos.observer import Observer
@@ -50,12 +51,20 @@ async def chaos(side: str, size: Size, seed: int, folder: Path) -> Report:
         try:
             with contextlib.suppress(TimeoutError):  # what has not ended by then is lost, and counted
                 async with asyncio.timeout(size.limit_s):
+                    _trouble(cluster.sandbox, seed)
                     await asyncio.gather(crowd.live(), plan.deal())
                     await _settled(cluster)
         finally:
             watching.cancel()
         observer.look()
         return await compare(side, cluster, crowd, observer, plan)
+
+
+def _trouble(sandbox: Sandbox, seed: int) -> None:
+    """What Telegram and the network do all the while: repeat and reorder updates, refuse calls, and lose answers."""
+    methods = ["sendMessage", "sendPhoto", "editMessageMedia", "editMessageText"]
+    sandbox.faults.rates(seed=seed, method=methods, too_many_requests=0.03, server_error=0.02, drop_after_applying=0.05)
+    sandbox.faults.update_rates(seed=seed, duplicate=0.1, reorder=0.05, hold_s=0.2)
 
 
 async def _settled(cluster: Cluster) -> None:

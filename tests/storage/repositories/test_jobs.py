@@ -66,6 +66,16 @@ async def test_who_has_fewest_drawings_running_is_next(store: Store) -> None:
     assert claimed == [jobs[0].id, jobs[2].id, jobs[1].id, jobs[3].id]
 
 
+async def test_what_a_dead_worker_gave_back_waits_for_no_second_round(store: Store) -> None:
+    broken_off = await store.job(await store.user())
+    claimed = await store.claimed()
+    for _ in range(3):
+        await store.job(await store.user())
+    async with store.database.begin() as session:
+        await JobRepository(session).requeue(claimed, "worker lost", crashed=True)
+    assert (await store.claimed()).id == broken_off.id
+
+
 async def test_a_persons_own_jobs_are_claimed_in_order(store: Store) -> None:
     user = await store.user()
     jobs = [await store.job(user) for _ in range(3)]

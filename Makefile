@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup servers demo test test-long lint bench
+.PHONY: setup servers chaos demo test test-long lint bench
 
 setup: $(READY)
 
@@ -41,3 +41,9 @@ lint: setup
 bench: setup
 	$(BIN)/python -m benchmarks.nano
 	$(BIN)/python -m benchmarks.line
+
+# SIZE=commit is the run that `make test` makes, here on every side; SIZE=leases kills workers at full leases.
+# Each side ends with its report.
+SIZE ?= nightly
+chaos: setup servers
+	$(BIN)/python -m tests.chaos --size $(SIZE)

@@ -28,6 +28,7 @@ from bot.telegram import Fate, Tried, attempt
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
 from storage.media import MediaStore
+from storage.places import Place, reached
 
 log = logging.getLogger(__name__)
 
@@ -197,15 +198,31 @@ class Deliverer:
         again = delivery.state == SendState.UNKNOWN
         said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
         file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
+        reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
             tried = await attempt(self._edit_photo(job.chat_id, job.status_message_id, file, said))
+            reached(Place.AFTER_CALL)
             if tried.fate != Fate.GONE:
                 await self._after_result(delivery, job, tried, job.status_message_id, safe=True)
                 return
             await self._outbox.no_status_message(job.id)
+        elif again:
+            await self._make_room(delivery, job, language)
+            return
         await self._outbox.sending(job.id, 1)
         tried = await attempt(self._send_photo(job.chat_id, file, said, job.reply_to_message_id))
         await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, safe=False)
+
+    async def _make_room(self, delivery: Delivery, job: Job, language: str) -> None:
+        """A picture was sent, perhaps: before its one copy, send a line of text for it to replace. So no third can come."""
+        said = self.messages.coming(language)
+        tried = await attempt(self._say(job.chat_id, said, job.reply_to_message_id))
+        if tried.answer is not None:
+            await self._outbox.again(job.id, 1, 0.0, None, unknown=True, message_id=tried.answer.message_id)
+        elif tried.fate in (Fate.NOT_APPLIED, Fate.AMBIGUOUS):
+            await self._outbox.again(job.id, 1, self._delay(job.chat_id, tried, delivery.attempt), tried.error, unknown=True)
+        else:
+            await self._after_result(delivery, job, tried, None, safe=False)
 
     async def _after_result(
         self, delivery: Delivery, job: Job, tried: Tried[Message], message_id: int | None, *, safe: bool
@@ -221,7 +238,7 @@ class Deliverer:
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
             delay_s = self._delay(job.chat_id, tried, delivery.attempt)
             await self._outbox.again(job.id, 1, delay_s, tried.error, unknown=delivery.state == SendState.UNKNOWN)
-        elif tried.fate == Fate.AMBIGUOUS and delivery.state != SendState.UNKNOWN:
+        elif tried.fate == Fate.AMBIGUOUS:
             await self._outbox.settled(job.id, 1, SendState.UNKNOWN, tried.error)
         else:
             log.warning("undeliverable: %s", tried.error)

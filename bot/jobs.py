@@ -11,11 +11,12 @@ from bot.settings import JobSettings
 from engine import catalog
 from engine.requests import Request, from_json, to_json
 from storage.database import Database
-from storage.domain import TERMINAL, Job, JobState, NewJob, NewNotice, QueueView, Refused, Submitted, Timing, User, Wish
+from storage.domain import TERMINAL, InHand, Job, JobState, NewJob, NewNotice, QueueView, Refused, Submitted, Timing, User, Wish
 from storage.errors import LostLease
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
+from storage.repositories.queues import QueueRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.workers import LeaseRepository, TimingRepository, WorkerRepository
 
@@ -110,7 +111,7 @@ class Jobs:
     async def queue_view(self, job: Job) -> tuple[QueueView, Timing | None]:
         """Place, workers and measured times for a waiting job's status line."""
         async with self._db.read() as session:
-            view = await JobRepository(session).queue_view(job, self._settings.worker_alive_s)
+            view = await QueueRepository(session).view(job, self._settings.worker_alive_s)
             return view, await TimingRepository(session).get(job.family, job.lane, size_of(job))
 
     async def release(self, worker_id: str, why: str, crashed: bool) -> None:
@@ -234,6 +235,31 @@ def job_notice(job: Job, key: str, **params: object) -> NewNotice:
         job_id=job.id,
         reply_to_message_id=job.reply_to_message_id,
     )
+
+
+def eta(view: QueueView, timing: Timing | None) -> tuple[float, float] | None:
+    """Seconds until a waiting job's picture, likely and at worst (p50 and p90); None while nothing was measured.
+
+    The drawings in hand end first, each by its own pace; then everybody before this job is drawn, over all workers.
+    """
+    ready = view.workers - view.loading
+    if timing is None or not ready:
+        return None
+    turns, slot = divmod(view.place - 1, ready)
+
+    def until(seconds: float) -> float:
+        free = sorted(_left(drawing, seconds) for drawing in view.in_hand)[:ready]
+        free_in = [0.0] * (ready - len(free)) + free
+        return free_in[slot] + (turns + 1) * seconds
+
+    return until(timing.p50), until(timing.p90)
+
+
+def _left(drawing: InHand, usual_s: float) -> float:
+    """How long a drawing in hand still takes: at its own pace once that shows, else as long as is usual."""
+    if 0 < drawing.step <= drawing.steps:
+        return drawing.elapsed_s * (drawing.steps - drawing.step) / drawing.step
+    return max(0.0, usual_s - drawing.elapsed_s)
 
 
 def size_of(job: Job) -> str:

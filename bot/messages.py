@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aiogram.types import InlineKeyboardMarkup
 
+from bot.jobs import eta
 from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json, image_seed
@@ -43,10 +44,10 @@ class Messages:
             return self._texts(language, "status.no-worker" if view else "status.accepted")
         if view.loading == view.workers:
             return self._texts(language, "status.loading")
-        if timing is None or view.drawing == view.workers:  # how long the one in hand still takes is not known here
+        expected = eta(view, timing)
+        if expected is None:
             return self._texts(language, "status.queued", {"place": view.place})
-        seconds = max(1, round(timing.p50 * -(-view.place // view.workers)))
-        return self._texts(language, "status.queued-eta", {"place": view.place, "seconds": seconds})
+        return self._texts(language, "status.queued-eta", {"place": view.place, "seconds": max(1, round(expected[0]))})
 
     def result(self, job: Job, pictures: list[Picture], language: str, index: int, again: bool = False) -> Said:
         """Caption and buttons of a result: the whole sheet (index 0), or its index-th picture."""
@@ -62,6 +63,10 @@ class Messages:
         if again:
             text += "\n" + self._texts(language, "result.sent-again")
         return Said(text, result.keyboard(job, len(pictures), index, self._label(language)))
+
+    def coming(self, language: str) -> Said:
+        """A line that a picture will replace."""
+        return Said(self._texts(language, "result.coming"))
 
     def notice(self, notice: Notice, language: str) -> Said:
         """A notice's text, with the buttons that belong to it."""

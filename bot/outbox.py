@@ -7,6 +7,7 @@ from aiogram.types import Document, PhotoSize
 from bot.jobs import fail
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
+from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
 from storage.repositories.pictures import PictureRepository
@@ -63,11 +64,24 @@ class Outbox:
         async with self._db.begin() as session:
             await DeliveryRepository(session).mark(job_id, ordinal, state, error=error)
 
-    async def again(self, job_id: int, ordinal: int, delay_s: float, error: str | None, unknown: bool = False) -> None:
-        """Try later; a message that may already be there stays `unknown`, so that its copy is marked."""
+    async def again(
+        self,
+        job_id: int,
+        ordinal: int,
+        delay_s: float,
+        error: str | None,
+        unknown: bool = False,
+        message_id: int | None = None,
+    ) -> None:
+        """Try later; a message that may already be there stays `unknown`, so that its copy is marked.
+
+        `message_id` is a message that was sent meanwhile for the result to replace.
+        """
         state = SendState.UNKNOWN if unknown else SendState.PENDING
         async with self._db.begin() as session:
             await DeliveryRepository(session).mark(job_id, ordinal, state, retry_s=delay_s, error=error)
+            if message_id is not None:
+                await JobRepository(session).set_status_message(job_id, message_id)
 
     async def status_sent(self, job: Job, message_id: int) -> None:
         async with self._db.begin() as session:
@@ -90,6 +104,7 @@ class Outbox:
             await JobRepository(session).finish(job, JobState.DELIVERED, "delivered", refund=False)
             if ping is not None:
                 await NoticeRepository(session).add(ping)
+            reached(Place.BEFORE_DELIVERED)
 
     async def undeliverable(self, job: Job, error: str | None, *, blocked: bool) -> None:
         """The result cannot be brought: a person who blocked us keeps it in the history; any other is told, and refunded."""
@@ -102,7 +117,7 @@ class Outbox:
                 await fail(session, job, "undeliverable")
 
     async def after_own_error(self, owed: Delivery | Notice, delay_s: float, error: str) -> None:
-        """Try later what an error of our own broke off; if it was being sent, its fate is unknown, and twice is enough."""
+        """Try later what an error of our own broke off; if it was being sent, its fate is unknown."""
         async with self._db.begin() as session:
             if isinstance(owed, Notice):
                 notices = NoticeRepository(session)
@@ -110,10 +125,9 @@ class Outbox:
                 await notices.mark(owed.id, state, retry_s=delay_s, error=error)
             else:
                 deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
-                state = _broken_off(owed.state, await deliveries.state(*at))
+                broken_off = await deliveries.state(*at) == SendState.SENDING
+                state = SendState.UNKNOWN if broken_off else owed.state
                 await deliveries.mark(*at, state, retry_s=delay_s, error=error)
-                if state == SendState.FAILED:
-                    await fail(session, await JobRepository(session).get(owed.job_id), "undeliverable")
 
     async def blocked(self, user_id: int, chat_id: int) -> None:
         """The person blocked the bot: their waiting jobs end, quietly."""
@@ -159,7 +173,7 @@ class Outbox:
 
 
 def _broken_off(before: SendState, now: SendState | None) -> SendState:
-    """State after an error of our own: what may be in the chat already is sent once more at most."""
+    """State of a notice after an error of our own: what may be in the chat already is sent once more at most."""
     if now != SendState.SENDING:
         return before
     return SendState.FAILED if before == SendState.UNKNOWN else SendState.UNKNOWN

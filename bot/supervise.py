@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import IO
 
 from bot.jobs import Jobs
 from bot.settings import JobSettings, StorageSettings, process_name, read
@@ -30,6 +31,7 @@ class Child:
     name: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
+    log: IO[bytes] | None = None  # where what it says goes; None is where ours goes
     process: asyncio.subprocess.Process | None = None
     deaths: int = field(default=0)
 
@@ -41,6 +43,7 @@ class Child:
             "bot.cli",
             *self.arguments,
             env={**os.environ, "PYTHONWARNINGS": _QUIET, **self.environment},
+            stderr=self.log,
             preexec_fn=_end_with_parent,
             process_group=0,  # Ctrl+C reaches the supervisor alone, and that stops its children in order
         )

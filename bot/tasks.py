@@ -104,7 +104,10 @@ def _draining(**_: Any) -> None:
     if _stopping.is_set():
         return  # a second signal while the first is being dealt with
     _stopping.set()
-    asyncio.run(_in_parent(state=WorkerState.DRAINING))
+    try:
+        asyncio.run(_in_parent(state=WorkerState.DRAINING))
+    except Exception as error:  # the child then goes on to the end of what it draws
+        log.error("draining not written: %s", type(error).__name__)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

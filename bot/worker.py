@@ -13,9 +13,10 @@ import threading
 import time
 from collections.abc import Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import jobs, metrics
@@ -27,6 +28,7 @@ from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
 from storage.errors import LostLease
 from storage.media import MediaStore
+from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.workers import TimingRepository, WorkerRepository
@@ -41,6 +43,7 @@ T = TypeVar("T")
 _BEAT_S = 1.0
 _STUCK_S = 30.0  # without a word to SQL: what /health tells
 _FULL_DISK_S = 5.0  # how long a worker that cannot store pictures rests before it looks for work
+_DATABASE_AWAY_S = 0.5
 CANNOT_LOAD = 78  # exit code of a child whose weights will never load
 _EXIT_FRESH = 70  # the child asks for a fresh process
 _EXIT_STALLED = 75
@@ -54,15 +57,24 @@ class Drawing:
     stage: str | None = None
     step: int = 0
     steps: int = 0
-    moved_at: float = 0.0
+    began_at: float = field(default_factory=time.monotonic)
+    moved_at: float = field(default_factory=time.monotonic)
     stop: bool = False
     lost: bool = False
+    drained: bool = False  # stopped so that another worker draws it
 
     def on_step(self, progress: "Progress") -> Collection[int]:
         self.stage, self.moved_at = progress.stage, time.monotonic()
         if progress.stage == "step":  # encoding and decoding are no part of what a person sees done, or is charged for
             self.step, self.steps = progress.step, progress.total
+            reached(Place.MID_STEP)
         return {0} if self.stop else ()
+
+    @property
+    def left_s(self) -> float:
+        """How long it still takes at its own pace; 0 before the first step, when nobody knows."""
+        elapsed = time.monotonic() - self.began_at
+        return elapsed * (self.steps - self.step) / self.step if self.step else 0.0
 
 
 class RenderChild:
@@ -83,6 +95,7 @@ class RenderChild:
         self._engine: Engine | None = None
         self._state = WorkerState.LOADING
         self._loading_since = time.monotonic()
+        self._draining_since: float | None = None
 
     def start(self) -> None:
         """Begin loading and return at once: Celery gives a child only seconds to come up."""
@@ -126,6 +139,7 @@ class RenderChild:
                     workers = WorkerRepository(session)
                     if await workers.state(self._id) == WorkerState.DRAINING:
                         self._state = WorkerState.DRAINING
+                        self._draining_since = self._draining_since or time.monotonic()
                     await workers.seen(self._id, self._worker.family, self._worker.lane_names, self._worker.device, self._state)
                 metrics.moved("worker row")
             except Exception as error:
@@ -144,8 +158,9 @@ class RenderChild:
         if job is None:
             return
         log_about(job=job.public_id)
+        reached(Place.AFTER_CLAIM)
         self._state = WorkerState.DRAWING
-        drawing = Drawing(job, moved_at=time.monotonic())
+        drawing = Drawing(job)
         beat = asyncio.create_task(self._beat(drawing))
         try:
             await self._draw_and_store(drawing)
@@ -170,9 +185,11 @@ class RenderChild:
                 NewPicture(index, media_id, image_seed(request, index), *size)
                 for index, (media_id, (_, size)) in enumerate(zip(media, files, strict=True))
             ]
-            if not await self._store(job, pictures):
+            reached(Place.BEFORE_RENDERED)
+            if not await self._store_at_last(job, pictures):
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps)
                 return
+            reached(Place.AFTER_RENDERED)
             await self._measure(job)
             metrics.drawn(job.queue, time.monotonic() - started)
             metrics.job("rendered")
@@ -203,10 +220,22 @@ class RenderChild:
         """End a job that brought no picture."""
         if drawing.lost:
             return
-        if drawing.stop:
+        if drawing.drained:
+            await self._release(drawing.job, "drained")
+            await self._bell.ring(drawing.job.queue)
+        elif drawing.stop:
             await jobs.stop_cancelled(self._db, drawing.job, drawing.step, drawing.steps)
         else:
             await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
+
+    async def _store_at_last(self, job: Job, pictures: list[NewPicture]) -> bool:
+        """Store what was drawn, however long the database is away: after its lease somebody else may have the job."""
+        while True:
+            try:
+                return await self._store(job, pictures)
+            except (DBAPIError, OSError) as error:
+                log.warning("not stored: %s; trying again", type(error).__name__)
+                await asyncio.sleep(_DATABASE_AWAY_S)
 
     async def _store(self, job: Job, pictures: list[NewPicture]) -> bool:
         """Store what was drawn, unless its person cancelled in the meantime."""
@@ -268,8 +297,10 @@ class RenderChild:
             if now - drawing.moved_at > self._settings.stall_s:
                 await self._stalled(drawing)
             try:
+                if self._draining_since is not None:
+                    drawing.drained = now - self._draining_since + drawing.left_s > self._settings.drain_s
                 async with self._db.read() as session:
-                    drawing.stop = await JobRepository(session).wants_cancel(drawing.job)
+                    drawing.stop = await JobRepository(session).wants_cancel(drawing.job) or drawing.drained
                 metrics.moved("heartbeat")
                 progress = (drawing.stage, drawing.step, drawing.steps)
                 renew = now - renewed >= self._settings.renew_s

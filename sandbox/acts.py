@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.entities import FormattedText, clean, utf16_length
 from sandbox.files import StoredFile
 from sandbox.pictures import picture_mime
-from sandbox.world import Human, Json, Press, World
+from sandbox.world import MAX_ALBUM, Human, Json, Press, World
 
 
 def say(world: World, human: Human, text: str, reply_to: int | None = None, entities: list[Json] | None = None) -> Json:
@@ -45,6 +45,20 @@ def send_kind(world: World, human: Human, kind: str, data: bytes | None = None, 
     return _sent(world, human, _special(world, kind, data) | (_caption(caption) if kind != "sticker" else {}), None)
 
 
+def send_album(world: World, human: Human, photos: list[bytes], caption: str = "", reply_to: int | None = None) -> list[Json]:
+    """Send photos as one album; the bot gets a message, and an update, for each."""
+    files = [world.files.add_photo(data) for data in photos]
+    return _grouped(world, human, [{"photo": world.files.photo_sizes(file)} for file in files], caption, reply_to)
+
+
+def send_documents(
+    world: World, human: Human, files: list[tuple[str, bytes, str]], caption: str = "", reply_to: int | None = None
+) -> list[Json]:
+    """Send files (name, content, type) as one album."""
+    stored = [world.files.add("document", data, name, mime) for name, data, mime in files]
+    return _grouped(world, human, [{"document": world.files.document(file)} for file in stored], caption, reply_to)
+
+
 def edit(world: World, human: Human, message_id: int, text: str) -> Json:
     """Change an own text or caption."""
     message = human.messages[message_id]
@@ -52,7 +66,7 @@ def edit(world: World, human: Human, message_id: int, text: str) -> Json:
         raise ValueError(f"message {message_id} is not {human.name}'s")
     field, marks = ("text", "entities") if "text" in message else ("caption", "caption_entities")
     changed = {key: value for key, value in message.items() if key not in (field, marks)}
-    changed |= {field: text, "edit_date": int(time.time())}
+    changed |= {field: text, "edit_date": int(world.clock())}
     if found := _marks(text):
         changed[marks] = found
     world.replace(human, changed)
@@ -79,7 +93,7 @@ def forward(world: World, human: Human, message_id: int) -> Json:
 
 def forward_from_hidden(world: World, human: Human, content: str | bytes, sender: str) -> Json:
     """Forward a text or a photo of somebody who hides the account."""
-    origin = {"type": "hidden_user", "sender_user_name": sender, "date": int(time.time()) - 3600}
+    origin = {"type": "hidden_user", "sender_user_name": sender, "date": int(world.clock()) - 3600}
     body: Json
     if isinstance(content, str):
         body = {"text": content} | ({"entities": found} if (found := _marks(content)) else {})
@@ -107,10 +121,22 @@ def block(world: World, human: Human, blocked: bool) -> None:
     human.blocked = blocked
     world.log(human, "block", {"blocked": blocked})
     kicked, member = {"user": world.bot, "status": "kicked", "until_date": 0}, {"user": world.bot, "status": "member"}
-    change = {"chat": human.chat, "from": human.user, "date": int(time.time())}
+    change = {"chat": human.chat, "from": human.user, "date": int(world.clock())}
     change |= {"old_chat_member": member, "new_chat_member": kicked} if blocked else {}
     change |= {} if blocked else {"old_chat_member": kicked, "new_chat_member": member}
     world.updates.add("my_chat_member", change)
+
+
+def _grouped(world: World, human: Human, contents: list[Json], caption: str, reply_to: int | None) -> list[Json]:
+    """Telegram's apps write the caption under the first photo and under the last file."""
+    if not 1 <= len(contents) <= MAX_ALBUM:
+        raise ValueError(f"an album has 2 to {MAX_ALBUM} parts")
+    group = {"media_group_id": world.new_album_id()} if len(contents) > 1 else {}
+    captioned = 0 if "photo" in contents[0] else len(contents) - 1
+    return [
+        _sent(world, human, content | group | (_caption(caption) if index == captioned else {}), reply_to)
+        for index, content in enumerate(contents)
+    ]
 
 
 def _sent(world: World, human: Human, content: Json, reply_to: int | None) -> Json:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.errors import NOT_FOUND, UNAUTHORIZED, ApiError, too_many_requests
 from sandbox.faults import Fault
-from sandbox.ledger import Ledger
+from sandbox.ledger import Ledger, chat_of
 from sandbox.methods import canonical, perform
-from sandbox.params import read_params
+from sandbox.params import Params, read_params
 from sandbox.world import World
 
 
@@ -20,6 +21,7 @@ class BotApi:
     def __init__(self, world: World, ledger: Ledger) -> None:
         self._world = world
         self._ledger = ledger
+        world.webhook.execute = self._execute
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """The two addresses of the Bot API."""
@@ -38,8 +40,10 @@ class BotApi:
                 raise ApiError(*NOT_FOUND)
             params = await read_params(request)
             summary = params.summary()
-            fault = self._world.faults.take(method)
-            early = await self._before(request, fault)
+            chat_id = chat_of(summary)
+            self._ledger.silences.arrive(method, chat_id)
+            fault = self._world.faults.take(method, chat_id)
+            early = await self._before(request, method, chat_id, fault)
             if early is not None:
                 return early
             result = await perform(self._world, method, params)
@@ -48,18 +52,33 @@ class BotApi:
             return web.json_response(error.body(), status=error.code)
         return await self._after(request, method, summary, result, fault)
 
-    async def _before(self, request: web.Request, fault: Fault | None) -> web.StreamResponse | None:
+    async def _execute(self, name: str, values: dict[str, Any]) -> None:
+        """Make a call that came as the answer to a webhook; nobody hears of a refusal."""
+        method, params = canonical(name), Params(values, {})
+        try:
+            if method is None:
+                raise ApiError(*NOT_FOUND)
+            self._record(method, params.summary(), await perform(self._world, method, params), answered=False)
+        except ApiError as error:
+            self._ledger.refuse(method or name, params.summary(), error.description)
+
+    async def _before(
+        self, request: web.Request, method: str, chat_id: int | None, fault: Fault | None
+    ) -> web.StreamResponse | None:
         """Faults that keep a call from being applied."""
         if fault is None:
             return None
         if fault.kind == "too_many_requests":
+            self._ledger.silences.tell(method, chat_id, fault.value)
             raise too_many_requests(fault.value)
+        if fault.kind == "refusal":
+            raise ApiError(fault.value, fault.description, fault.parameters)
         if fault.kind == "server_error":
             if fault.html:
                 return web.Response(status=fault.value, text="<html><h1>Bad Gateway</h1></html>", content_type="text/html")
             raise ApiError(fault.value, {500: "Internal Server Error"}.get(fault.value, "Bad Gateway"))
         if fault.kind == "hang_before":
-            await self._hang()
+            await self._hang(fault.seconds)
         if fault.kind in ("drop_before", "hang_before"):
             return _cut(request)
         return None
@@ -70,19 +89,26 @@ class BotApi:
         """Write the ledger, then answer, unless a fault says otherwise."""
         lost = fault is not None and fault.kind in ("drop_after", "hang_after")
         if method != "getUpdates":
-            message_id = result.get("message_id") if isinstance(result, dict) else None
-            self._ledger.accept(method, summary, message_id, answered=not lost)
-            self._world.changes.fire()
+            self._record(method, summary, result, answered=not lost)
+            await self._ledger.settle()
         if lost:
             if fault is not None and fault.kind == "hang_after":
-                await self._hang()
+                await self._hang(fault.seconds)
             return _cut(request)
         return web.json_response({"ok": True, "result": result})
 
-    async def _hang(self) -> None:
+    def _record(self, method: str, summary: dict[str, Any], result: Any, *, answered: bool) -> None:
+        first = result[0] if isinstance(result, list) and result else result
+        message_id = first.get("message_id") if isinstance(first, dict) else None
+        self._ledger.accept(method, summary, message_id, answered=answered)
+        self._world.changes.fire()
+
+    async def _hang(self, seconds: float | None) -> None:
         releases = self._world.faults.releases
+        deadline = None if seconds is None else time.monotonic() + seconds
         while not self._world.closed and self._world.faults.releases == releases:
-            await self._world.changes.wait_until(None)
+            if not await self._world.changes.wait_until(deadline):
+                return
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         if request.match_info["token"] != self._world.token:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.entities import FormattedText, clean, parse_html, utf16_length
-from sandbox.errors import bad_request
+from sandbox.errors import ApiError, bad_request
 from sandbox.files import MAX_DOCUMENT, StoredFile
 from sandbox.params import Params, Upload
-from sandbox.world import Human, Json, World
+from sandbox.world import MAX_ALBUM, Human, Json, World
 
 MAX_TEXT = 4096
 MAX_CAPTION = 1024
@@ -76,26 +77,62 @@ def document_content(world: World, upload: Upload | None, file_id: str | None) -
 
 def media_content(world: World, params: Params) -> Json:
     """The new content that editMessageMedia names."""
+    return input_media(params, params.structure("media"))(world)
+
+
+def album_contents(world: World, params: Params) -> list[Json]:
+    """The contents of the messages that sendMediaGroup sends; what is wrong with one refuses all."""
     media = params.structure("media")
+    if "media" not in params:
+        raise bad_request('parameter "media" is required')
+    if not isinstance(media, list):
+        raise bad_request("expected an Array of InputMedia")
+    parsed = [input_media(params, item, for_album=True) for item in media]
+    if not parsed:
+        raise bad_request("there are no messages to send")
+    if len(parsed) > MAX_ALBUM:
+        raise bad_request("too many messages to send as an album")
+    kinds = {item["type"] for item in media}
+    if len(kinds) > 1:
+        raise bad_request("document can't be mixed with other media types")
+    if len({bool(item.get("show_caption_above_media")) for item in media}) > 1:
+        raise bad_request("parameter show_caption_above_media must be the same for all messages")
+    contents = []
+    for number, content in enumerate(parsed, start=1):
+        try:
+            contents.append(content(world))
+        except ApiError as error:
+            reason = error.description.removeprefix("Bad Request: ")
+            raise bad_request(f'failed to send message #{number} with the error message "{reason}"') from None
+    return contents
+
+
+def input_media(params: Params, media: Any, *, for_album: bool = False) -> Callable[[World], Json]:
+    """Read one InputMedia; the function that is returned takes its file in.
+
+    Raises: ApiError for what cannot be read; the function raises it for a file that cannot be sent.
+    """
+    where = "can't parse InputMedia: "
     if not isinstance(media, dict):
-        raise bad_request("can't parse InputMedia: expected an Object")
-    source = media.get("media")
+        raise bad_request(f"{where}expected an Object")
+    caption = caption_content(media.get("caption"), media.get("parse_mode"), media.get("caption_entities"))
+    kind, source = media.get("type"), media.get("media")
+    if not isinstance(kind, str):
+        raise bad_request(f'{where}can\'t find field "type"')
     if not isinstance(source, str) or not source:
-        raise bad_request("media not found in the request")
+        raise bad_request(f"{where}media not found")
     upload = params.attached(source) if source.startswith("attach://") else None
     if source.startswith("attach://") and upload is None:
-        raise bad_request("there is no document in the request: file to attach not found")
-    kind = media.get("type")
-    if kind == "photo":
-        content = photo_content(world, upload, source)
-    elif kind == "document":
-        content = document_content(world, upload, source)
-    else:
-        raise bad_request(f'can\'t parse InputMedia: Type "{kind}" is not supported by the sandbox')
-    caption = caption_content(media.get("caption"), media.get("parse_mode"), media.get("caption_entities"))
-    spoiler = {"has_media_spoiler": True} if media.get("has_spoiler") else {}
-    above = {"show_caption_above_media": True} if media.get("show_caption_above_media") else {}
-    return content | caption | spoiler | above
+        raise bad_request(f"{where}media not found")
+    if kind == "animation" and for_album:
+        raise bad_request(f'{where}type "{kind}" can\'t be used in sendMediaGroup')
+    if kind not in ("photo", "document"):
+        ours = " by the sandbox" if kind in ("video", "audio", "animation", "live_photo") else ""
+        raise bad_request(f'{where}type "{kind}" is unsupported{ours}')
+    content = photo_content if kind == "photo" else document_content
+    spoiler = {"has_media_spoiler": True} if kind == "photo" and media.get("has_spoiler") else {}
+    above = {"show_caption_above_media": True} if kind == "photo" and media.get("show_caption_above_media") else {}
+    return lambda world: content(world, upload, source) | caption | spoiler | above
 
 
 def reply_content(world: World, human: Human, params: Params) -> Json:

@@ -35,6 +35,14 @@ def too_many_requests(retry_after: int) -> ApiError:
 NOT_FOUND = (404, "Not Found")
 UNAUTHORIZED = (401, "Unauthorized")
 BLOCKED = (403, "Forbidden: bot was blocked by the user")
+DEACTIVATED = (403, "Forbidden: user is deactivated")
+UPGRADED = (400, "Bad Request: group chat was upgraded to a supergroup chat")
+NO_PHOTOS = "not enough rights to send photos to the chat"
+WEBHOOK_ACTIVE = (
+    409,
+    "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first",
+)
+TERMINATED_BY_WEBHOOK = (409, "Conflict: terminated by setWebhook request")
 TERMINATED = (
     409,
     "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running",

@@ -1,11 +1,14 @@
-"""Files of the sandbox: bytes in memory or made while they are read, with Telegram's identifiers."""
+"""Files of the sandbox: every content kept once, with Telegram's identifiers."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
+import tempfile
+import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import bad_request
@@ -15,18 +18,47 @@ MAX_DOWNLOAD = 20 * 1024 * 1024
 MAX_PHOTO = 10 * 1024 * 1024
 MAX_DOCUMENT = 50 * 1024 * 1024
 _CHUNK = 64 * 1024
+_IN_MEMORY = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True)
+class Contents:
+    """Bytes by their hash, so that ten thousand equal uploads cost one; past some megabytes they lie on disk."""
+
+    def __init__(self) -> None:
+        self._spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - it lives as long as this object
+        self._places: dict[bytes, int] = {}
+        self._end = 0
+        weakref.finalize(self, self._spool.close)
+
+    def keep(self, data: bytes) -> int:
+        """The place of these bytes, old or new."""
+        key = hashlib.sha256(data).digest()
+        if key not in self._places:
+            self._spool.seek(self._end)
+            self._spool.write(data)
+            self._places[key] = self._end
+            self._end += len(data)
+        return self._places[key]
+
+    def read(self, place: int, size: int) -> bytes:
+        """The bytes at a place."""
+        self._spool.seek(place)
+        return self._spool.read(size)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One uploaded file; `data` is None for a file of zeros that only has a size."""
+    """One uploaded file; `place` is None for a file of zeros that only has a size."""
 
     number: int
     kind: str
     name: str
     mime: str
     size: int
-    data: bytes | None
+    place: int | None
+    picture: tuple[int, int] | None
+    picture_mime: str | None
+    _contents: Contents = field(repr=False)
 
     @property
     def path(self) -> str:
@@ -38,8 +70,8 @@ class StoredFile:
 
     def chunks(self) -> Iterator[bytes]:
         """The content, piece by piece."""
-        if self.data is not None:
-            yield self.data
+        if self.place is not None:
+            yield self._contents.read(self.place, self.size)
             return
         for start in range(0, self.size, _CHUNK):
             yield bytes(min(_CHUNK, self.size - start))
@@ -55,11 +87,15 @@ class Files:
     def __init__(self, owner: str) -> None:
         self._salt = owner.encode()
         self._files: list[StoredFile] = []
+        self._contents = Contents()
+        self._sizes: dict[int, list[dict[str, Any]]] = {}
 
     def add(self, kind: str, data: bytes | None, name: str, mime: str, size: int | None = None) -> StoredFile:
         """Keep a file."""
-        length = size if size is not None else len(data or b"")
-        file = StoredFile(len(self._files), kind, name, mime, length, data)
+        length = size if data is None and size is not None else len(data or b"")
+        place = self._contents.keep(data) if data is not None else None
+        picture = (picture_size(data), picture_mime(data)) if data is not None else (None, None)
+        file = StoredFile(len(self._files), kind, name, mime, length, place, *picture, self._contents)
         self._files.append(file)
         return file
 
@@ -104,7 +140,9 @@ class Files:
 
     def by_path(self, path: str) -> StoredFile | None:
         """The file behind a `file_path`."""
-        return next((file for file in self._files if file.path == path), None)
+        number = re.search(r"/file_(\d{1,9})(\.|$)", path)
+        file = self.by_number(int(number[1])) if number else None
+        return file if file is not None and file.path == path else None
 
     def by_number(self, number: int) -> StoredFile | None:
         """The file with this number."""
@@ -112,28 +150,32 @@ class Files:
 
     def photo_sizes(self, file: StoredFile) -> list[dict[str, Any]]:
         """`PhotoSize` entries, smallest first. Every size downloads the same bytes: nothing is rescaled here."""
-        width, height = picture_size(file.data or b"") or (1, 1)
-        sizes = scaled_sizes(width, height)
-        return [
-            {
-                "file_id": self.file_id(file, index),
-                "file_unique_id": self.unique_id(file, index),
-                "width": w,
-                "height": h,
-                "file_size": max(1, file.size * w * h // (width * height)),
-            }
-            for index, (w, h) in enumerate(sizes)
-        ]
+        if file.number not in self._sizes:
+            width, height = file.picture or (1, 1)
+            self._sizes[file.number] = [
+                self._size(file, index, w, h, max(1, file.size * w * h // (width * height)))
+                for index, (w, h) in enumerate(scaled_sizes(width, height))
+            ]
+        return self._sizes[file.number]
 
     def document(self, file: StoredFile) -> dict[str, Any]:
         """`Document` of a file; also the common part of voice, sticker and video."""
-        return {
+        described = {
             "file_id": self.file_id(file),
             "file_unique_id": self.unique_id(file),
             "file_size": file.size,
             "file_name": file.name,
             "mime_type": file.mime,
         }
+        if file.kind == "document" and file.picture is not None and min(file.picture) > 0:
+            longest = max(file.picture)
+            width, height = (max(1, side * min(320, longest) // longest) for side in file.picture)
+            described["thumbnail"] = self._size(file, 1, width, height, min(file.size, 40_000))
+        return described
+
+    def _size(self, file: StoredFile, index: int, width: int, height: int, size: int) -> dict[str, Any]:
+        ids = {"file_id": self.file_id(file, index), "file_unique_id": self.unique_id(file, index)}
+        return ids | {"width": width, "height": height, "file_size": size}
 
     def _digest(self, body: bytes) -> bytes:
         return hashlib.sha256(self._salt + body).digest()[:9]

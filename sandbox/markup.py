@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from sandbox.errors import bad_request
@@ -33,7 +35,14 @@ def inline_keyboard(markup: Any, *, only_inline: bool = False) -> dict[str, Any]
     kept = [[_button(button) for button in row] for row in rows if row]
     if sum(len(row) for row in kept) > 100:
         raise bad_request("REPLY_MARKUP_TOO_LONG")
-    return {"inline_keyboard": kept} if kept else None
+    return _shared(json.dumps({"inline_keyboard": kept})) if kept else None
+
+
+@lru_cache(maxsize=4096)
+def _shared(text: str) -> dict[str, Any]:
+    """One object for equal keyboards, since every edit of a message carries it again."""
+    keyboard: dict[str, Any] = json.loads(text)
+    return keyboard
 
 
 def _button(button: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from sandbox.content import (
+    album_contents,
     caption_of,
     document_content,
     media_content,
@@ -13,7 +14,7 @@ from sandbox.content import (
     reply_content,
     text_content,
 )
-from sandbox.errors import NOT_MODIFIED, QUERY_TOO_OLD, bad_request
+from sandbox.errors import NO_PHOTOS, NOT_MODIFIED, QUERY_TOO_OLD, bad_request
 from sandbox.markup import inline_keyboard
 from sandbox.params import Params
 from sandbox.world import Human, Json, World
@@ -51,6 +52,17 @@ def send_document(world: World, params: Params) -> Json:
     return _send(world, human, params, document_content(world, params.upload("document"), params.string("document")) | caption)
 
 
+def send_media_group(world: World, params: Params) -> list[Json]:
+    """sendMediaGroup: one item is sent as a message of its own, several as an album."""
+    human = world.chat(params.string("chat_id"))
+    contents = album_contents(world, params)
+    _check_rights(human, contents[0])
+    reply = reply_content(world, human, params)
+    group = {"media_group_id": world.new_album_id()} if len(contents) > 1 else {}
+    protected = {"has_protected_content": True} if params.flag("protect_content") else {}
+    return [world.show(human, world.compose(human, world.bot) | reply | group | content | protected) for content in contents]
+
+
 def edit_message_text(world: World, params: Params) -> Json:
     """editMessageText."""
     human, message = _editable(world, params)
@@ -74,7 +86,9 @@ def edit_message_caption(world: World, params: Params) -> Json:
 def edit_message_media(world: World, params: Params) -> Json:
     """editMessageMedia: also turns a text into a photo or a document."""
     human, message = _editable(world, params)
-    return _edit(world, human, message, media_content(world, params), params)
+    content = media_content(world, params)
+    _check_rights(human, content)
+    return _edit(world, human, message, content, params)
 
 
 def edit_message_reply_markup(world: World, params: Params) -> Json:
@@ -133,6 +147,7 @@ def send_chat_action(world: World, params: Params) -> bool:
 
 
 def _send(world: World, human: Human, params: Params, content: Json) -> Json:
+    _check_rights(human, content)
     markup = params.structure("reply_markup")
     keyboard = inline_keyboard(markup)
     reply = reply_content(world, human, params)
@@ -146,6 +161,11 @@ def _send(world: World, human: Human, params: Params, content: Json) -> Json:
         placeholder = str(markup.get("input_field_placeholder") or "")
         world.log(human, "force_reply", {"message_id": message["message_id"], "placeholder": placeholder})
     return message
+
+
+def _check_rights(human: Human, content: Json) -> None:
+    if human.photos_forbidden and "photo" in content:
+        raise bad_request(NO_PHOTOS)
 
 
 def _editable(world: World, params: Params) -> tuple[Human, Json]:
@@ -169,7 +189,7 @@ def _edit(world: World, human: Human, message: Json, content: Json, params: Para
     changed = head | content | ({"reply_markup": keyboard} if keyboard else {})
     if _seen(changed) == _seen(message):
         raise bad_request(NOT_MODIFIED)
-    changed["edit_date"] = int(time.time())
+    changed["edit_date"] = int(world.clock())
     return world.replace(human, changed)
 
 

@@ -29,25 +29,43 @@ def get_me(world: World, params: Params) -> Json:
 
 async def get_updates(world: World, params: Params) -> list[Json]:
     """getUpdates: holds the request for up to `timeout` seconds."""
-    allowed = params.structure("allowed_updates")
-    if isinstance(allowed, list):
-        world.updates.allowed = [str(kind) for kind in allowed]
+    _allow(world, params)
     limit = min(max(params.integer("limit", 100) or 100, 1), 100)
     timeout_s = min(max(params.integer("timeout", 0) or 0, 0), 50)
     return await world.updates.poll(params.integer("offset", 0) or 0, limit, timeout_s)
 
 
-def delete_webhook(world: World, params: Params) -> bool:
+async def set_webhook(world: World, params: Params) -> bool:
+    """setWebhook: an empty address deletes it."""
+    url = params.string("url") or ""
+    if not url:
+        return await delete_webhook(world, params)
+    if params.flag("drop_pending_updates"):
+        await world.webhook.delete()
+        world.updates.drop_pending()
+    secret_token = params.string("secret_token") or ""
+    await world.webhook.set(url, secret_token, params.integer("max_connections", 40) or 40)
+    _allow(world, params)
+    return True
+
+
+async def delete_webhook(world: World, params: Params) -> bool:
     """deleteWebhook."""
+    await world.webhook.delete()
     if params.flag("drop_pending_updates"):
         world.updates.drop_pending()
     return True
 
 
 def get_webhook_info(world: World, params: Params) -> Json:
-    """getWebhookInfo: there is never a webhook here."""
-    info: Json = {"url": "", "has_custom_certificate": False, "pending_update_count": len(world.updates)}
-    return info | ({"allowed_updates": world.updates.allowed} if world.updates.allowed else {})
+    """getWebhookInfo."""
+    return world.webhook.info()
+
+
+def _allow(world: World, params: Params) -> None:
+    allowed = params.structure("allowed_updates")
+    if isinstance(allowed, list):
+        world.updates.allowed = [str(kind) for kind in allowed]
 
 
 def get_file(world: World, params: Params) -> Json:
@@ -136,6 +154,7 @@ def _text_getter(field: str) -> Method:
 METHODS: dict[str, Method] = {
     "getMe": get_me,
     "getUpdates": get_updates,
+    "setWebhook": set_webhook,
     "deleteWebhook": delete_webhook,
     "getWebhookInfo": get_webhook_info,
     "getFile": get_file,
@@ -154,6 +173,7 @@ METHODS: dict[str, Method] = {
     "sendMessage": messages.send_message,
     "sendPhoto": messages.send_photo,
     "sendDocument": messages.send_document,
+    "sendMediaGroup": messages.send_media_group,
     "editMessageText": messages.edit_message_text,
     "editMessageCaption": messages.edit_message_caption,
     "editMessageMedia": messages.edit_message_media,

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
@@ -38,6 +39,9 @@ class Params:
         self._values = values
         self._uploads = uploads
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
     def string(self, name: str) -> str | None:
         """Text; numbers of a JSON body count as text."""
         value = self._values.get(name)
@@ -67,7 +71,7 @@ class Params:
         if not value:
             return None
         try:
-            return json.loads(value)
+            return _parsed(value)
         except ValueError:
             raise bad_request(f"can't parse {name.replace('_', ' ')} JSON object") from None
 
@@ -88,9 +92,15 @@ class Params:
         for name, value in self._values.items():
             if name in _STRUCTURED and isinstance(value, str):
                 with contextlib.suppress(ValueError):
-                    value = json.loads(value)
+                    value = _parsed(value)
             kept[name] = value
         return {**kept, **{name: upload.summary() for name, upload in self._uploads.items()}}
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Any:
+    """The same object for the same text: a bot sends the same keyboards thousands of times. Nobody may change it."""
+    return json.loads(text)
 
 
 async def read_params(request: web.Request) -> Params:

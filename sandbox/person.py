@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sandbox import acts
+from sandbox.changes import Changes
 from sandbox.shown import Shown, transcript
 from sandbox.world import Event, Human, Json, Press, World
 
@@ -47,7 +48,7 @@ class Tap:
         Raises: AssertionError with the transcript after `timeout` seconds.
         """
         what = f"an answer to the press of {self._press.data!r}"
-        await self._person.until(lambda: self._press.answer is not None, what, timeout)
+        await self._person.until_here(lambda: self._press.answer is not None, what, timeout)
         answer = self._press.answer or {}
         return Answer(answer["text"], answer["show_alert"], answer["url"], self._press.answered_after or 0.0)
 
@@ -85,6 +86,16 @@ class Person:
     async def sends_photo(self, data: bytes, caption: str = "", reply_to: int | None = None) -> Shown:
         """Send a photo."""
         return self._did(acts.send_photo(self._world, self._human, data, caption, reply_to))
+
+    async def sends_album(self, *photos: bytes, caption: str = "", reply_to: int | None = None) -> list[Shown]:
+        """Send two to ten photos as one album."""
+        sent = acts.send_album(self._world, self._human, list(photos), caption, reply_to)
+        return [self._did(message) for message in sent]
+
+    async def sends_documents(self, *files: tuple[str, bytes, str], caption: str = "") -> list[Shown]:
+        """Send two to ten files (name, content, type) as one album."""
+        sent = acts.send_documents(self._world, self._human, list(files), caption)
+        return [self._did(message) for message in sent]
 
     async def sends_document(
         self, name: str, data: bytes, mime: str = "application/octet-stream", caption: str = "", reply_to: int | None = None
@@ -164,6 +175,18 @@ class Person:
         acts.block(self._world, self._human, False)
         self._mark()
 
+    async def leaves_telegram(self) -> None:
+        """Delete the account: the bot is told that the user is deactivated."""
+        self._human.deactivated = True
+
+    async def forbids_photos(self, forbidden: bool = True) -> None:
+        """Take the bot's right to send photos into this chat, or give it back."""
+        self._human.photos_forbidden = forbidden
+
+    async def migrates(self) -> int:
+        """Give the chat a new id, as an upgraded group has; calls to the old one are told the new."""
+        return self._world.migrate(self._human)
+
     # Waiting
 
     async def sees(
@@ -185,8 +208,8 @@ class Person:
         deadline = time.monotonic() + (self.patience if timeout is None else timeout)
         position = self._seen if since is None else since
         while True:
-            for event in self._world.events[position:]:
-                position += 1
+            for event in self._human.events_since(position):
+                position = event.number + 1
                 message = self._message_of(event)
                 if message is None or (message_id is not None and message.id != message_id):
                     continue
@@ -195,7 +218,7 @@ class Person:
                 if predicate(message):
                     self._seen = max(self._seen, position) if since is not None else position
                     return message
-            if self._world.closed or not await self._world.changes.wait_until(deadline):
+            if self._world.closed or not await self._human.changes.wait_until(deadline):
                 raise self._failure(what)
 
     async def sees_text(
@@ -237,6 +260,13 @@ class Person:
             what="a photo",
         )
 
+    async def sees_album(self, timeout: float | None = None, *, since: int | None = None) -> list[Shown]:
+        """Wait for an album; all its messages, in order."""
+        first = await self.sees(lambda message: message.album is not None, timeout, since=since, what="an album")
+        ours = [event for event in self._human.events_since(0) if event.data.get("media_group_id") == first.album]
+        self._seen = max(self._seen, ours[-1].number + 1)
+        return [message for message in self.chat if message.album == first.album]
+
     async def sees_document(
         self,
         timeout: float | None = None,
@@ -260,25 +290,35 @@ class Person:
         found: list[Shown] = []
 
         def on_screen() -> bool:
-            touched = {m.id for event in self._world.events[self._acted :] if (m := self._message_of(event)) is not None}
+            touched = {m.id for event in self._human.events_since(self._acted) if (m := self._message_of(event)) is not None}
             found[:] = [m for m in self.chat if m.id in touched and m.button(label, exact=False) is not None]
             return bool(found)
 
-        await self.until(on_screen, f"a button {label!r}", timeout)
+        await self.until_here(on_screen, f"a button {label!r}", timeout)
         return found[-1]
 
     async def sees_deletion(self, message_id: int, timeout: float | None = None) -> None:
         """Wait until a message is gone."""
-        await self.until(lambda: message_id not in self._human.messages, f"message {message_id} go", timeout)
+        await self.until_here(lambda: message_id not in self._human.messages, f"message {message_id} go", timeout)
 
     async def until(self, condition: Callable[[], bool], what: str, timeout: float | None = None) -> None:
-        """Wait until a condition about this sandbox holds.
+        """Wait until a condition about this sandbox holds; it is asked again after every change anywhere.
 
         Raises: AssertionError with the transcript after `timeout` seconds.
         """
+        await self._until(condition, what, timeout, self._world.changes)
+
+    async def until_here(self, condition: Callable[[], bool], what: str, timeout: float | None = None) -> None:
+        """Wait until a condition about this chat alone holds: cheap also where thousands wait.
+
+        Raises: AssertionError with the transcript after `timeout` seconds.
+        """
+        await self._until(condition, what, timeout, self._human.changes)
+
+    async def _until(self, condition: Callable[[], bool], what: str, timeout: float | None, changes: Changes) -> None:
         deadline = time.monotonic() + (self.patience if timeout is None else timeout)
         while not condition():
-            if self._world.closed or not await self._world.changes.wait_until(deadline):
+            if self._world.closed or not await changes.wait_until(deadline):
                 raise self._failure(what)
 
     # The screen
@@ -295,7 +335,7 @@ class Person:
 
     def history(self, since: int = 0) -> list[Shown]:
         """Every message the bot has shown since a `now`, edits included, in order."""
-        shown = (self._message_of(event) for event in self._world.events[since:])
+        shown = (self._message_of(event) for event in self._human.events_since(since))
         return [message for message in shown if message is not None]
 
     def message(self, message_id: int) -> Shown:
@@ -312,15 +352,14 @@ class Person:
 
     def transcript(self) -> str:
         """Everything that happened in this chat, in words."""
-        events = [event for event in self._world.events if event.chat_id == self.id]
-        return transcript(events, self.name, self._world.bot["first_name"], self._shown)
+        return transcript(self._human.events, self.name, self._world.bot["first_name"], self._shown)
 
     def _shown(self, message: Json) -> Shown:
         return Shown(message, self._world.files, self._world.bot_id)
 
     def _message_of(self, event: Event) -> Shown | None:
         """The bot's message an event shows in this chat."""
-        if event.chat_id != self.id or event.kind not in ("message", "edit"):
+        if event.kind not in ("message", "edit"):
             return None
         message = self._shown(event.data)
         return message if message.from_bot else None

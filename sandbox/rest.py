@@ -7,7 +7,6 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,8 +15,6 @@ from aiohttp import web
 
 from sandbox import acts
 from sandbox.errors import ApiError
-from sandbox.ledger import Ledger
-from sandbox.pictures import picture_mime
 from sandbox.world import Human, Json, World
 
 _PAGE = Path(__file__).parent / "page"
@@ -40,11 +37,10 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 class Rest:
-    """Handlers for the page and for tests that drive a browser."""
+    """Handlers for the page and for people that tests send over HTTP."""
 
-    def __init__(self, world: World, ledger: Ledger) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._ledger = ledger
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """All addresses of the page."""
@@ -57,10 +53,6 @@ class Rest:
             web.get("/favicon.ico", self._no_icon),
             web.get("/sandbox/state", self._state),
             web.get("/sandbox/events", self._events),
-            web.get("/sandbox/wait", self._wait),
-            web.get("/sandbox/ledger", self._calls),
-            web.post("/sandbox/faults", self._fault),
-            web.delete("/sandbox/faults", self._release),
             web.post("/sandbox/people", self._add_person),
             web.get("/sandbox/files/{file_id}", self._file),
             web.get(chat, self._chat),
@@ -135,51 +127,12 @@ class Rest:
                 await self._world.changes.wait_until(time.monotonic() + _KEEPALIVE_S)
         return response
 
-    async def _wait(self, request: web.Request) -> web.StreamResponse:
-        """Answer once the ledger holds `count` calls of `method`, or 408."""
-        method, count = request.query.get("method", ""), int(request.query.get("count", 1))
-        deadline = time.monotonic() + min(float(request.query.get("timeout", 10)), 60)
-        while len(self._ledger.of(method)) < count:
-            if self._world.closed or not await self._world.changes.wait_until(deadline):
-                return _refused(408, f"{len(self._ledger.of(method))} of {count} calls of {method}")
-        return web.json_response([asdict(call) for call in self._ledger.of(method)])
-
-    async def _calls(self, request: web.Request) -> web.StreamResponse:
-        method = request.query.get("method")
-        return web.json_response([asdict(call) for call in self._ledger if method in (None, call.method)])
-
-    async def _fault(self, request: web.Request) -> web.StreamResponse:
-        body = await _json(request)
-        kind, method, times = str(body.get("kind")), body.get("method"), int(body.get("times", 1))
-        faults = self._world.faults
-        if kind == "too_many_requests":
-            faults.too_many_requests(method, times=times, retry_after=int(body.get("retry_after", 1)))
-        elif kind == "server_error":
-            faults.server_error(method, times=times, code=int(body.get("code", 502)), html=bool(body.get("html")))
-        elif kind == "drop_after_applying":
-            faults.drop_after_applying(method, times=times)
-        elif kind == "drop_before_applying":
-            faults.drop_before_applying(method, times=times)
-        elif kind == "hang":
-            faults.hang(method, times=times, applied=bool(body.get("applied")))
-        elif kind == "duplicate_updates":
-            faults.duplicate_updates(times)
-        elif kind == "reverse_updates":
-            faults.reverse_updates(times)
-        else:
-            return _refused(400, f"no such fault: {kind}")
-        return web.json_response([asdict(fault) for fault in faults.pending])
-
-    async def _release(self, request: web.Request) -> web.StreamResponse:
-        self._world.faults.release()
-        return web.json_response([])
-
     async def _add_person(self, request: web.Request) -> web.StreamResponse:
-        body = await _json(request)
+        body = await json_object(request)
         name = " ".join(str(body.get("name", "")).split())[:64]
         language = str(body.get("language_code", "en"))
         if not name or not re.fullmatch(r"[a-z]{2}", language):
-            return _refused(400, "a person needs a name and a language of two letters")
+            return refused(400, "a person needs a name and a language of two letters")
         human = self._world.add_human(name, language)
         return web.json_response({"id": human.id, "name": human.name, "language_code": human.language_code})
 
@@ -187,9 +140,9 @@ class Rest:
         """A file of a message: pictures inline, everything else as a download."""
         found = self._world.files.by_id(request.match_info["file_id"])
         if found is None:
-            return _refused(404, "no such file")
+            return refused(404, "no such file")
         file, _ = found
-        mime = picture_mime(file.data or b"")
+        mime = file.picture_mime
         headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox", "Cache-Control": "max-age=86400"}
         if mime is None or "download" in request.query:
             headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"
@@ -202,43 +155,43 @@ class Rest:
         return response
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
+        """A text as JSON, or a form: `kind`, `caption`, `reply_to` and one `file`, or several for an album."""
         human = self._human(request)
         if request.content_type == "application/json":
-            body = await _json(request)
+            body = await json_object(request)
             return web.json_response(acts.say(self._world, human, str(body.get("text", "")), body.get("reply_to")))
         form = await request.post()
-        kind, caption, file = str(form.get("kind", "photo")), str(form.get("caption", "")), form.get("file")
-        reply = str(form.get("reply_to", ""))
+        kind, caption, reply = str(form.get("kind", "photo")), str(form.get("caption", "")), str(form.get("reply_to", ""))
         reply_to = int(reply) if reply.isdigit() else None
-        data = file.file.read() if isinstance(file, web.FileField) else b""
+        files = [file for file in form.getall("file", []) if isinstance(file, web.FileField)]
         try:
-            if kind == "photo":
-                message = acts.send_photo(self._world, human, data, caption, reply_to)
-            elif kind == "document" and isinstance(file, web.FileField):
-                mime = file.content_type or "application/octet-stream"
-                message = acts.send_document(self._world, human, file.filename, data, mime, caption=caption, reply_to=reply_to)
-            else:
-                message = acts.send_kind(self._world, human, kind, data or None, caption)
+            if kind == "photo" and files:
+                photos = [file.file.read() for file in files]
+                return web.json_response(acts.send_album(self._world, human, photos, caption, reply_to))
+            if kind == "document" and files:
+                read = [(file.filename, file.file.read(), file.content_type) for file in files]
+                return web.json_response(acts.send_documents(self._world, human, read, caption, reply_to))
+            data = files[0].file.read() if files else None
+            return web.json_response([acts.send_kind(self._world, human, kind, data, caption)])
         except (ApiError, ValueError) as error:
-            return _refused(400, str(error))
-        return web.json_response(message)
+            return refused(400, str(error))
 
     async def _block(self, request: web.Request) -> web.StreamResponse:
-        acts.block(self._world, self._human(request), bool((await _json(request)).get("blocked", True)))
+        acts.block(self._world, self._human(request), bool((await json_object(request)).get("blocked", True)))
         return web.json_response({})
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
         human, message_id = self._human(request), self._message_id(request)
         try:
-            return web.json_response(acts.edit(self._world, human, message_id, str((await _json(request)).get("text", ""))))
+            return web.json_response(acts.edit(self._world, human, message_id, str((await json_object(request)).get("text", ""))))
         except ValueError as error:
-            return _refused(400, str(error))
+            return refused(400, str(error))
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(acts.forward(self._world, self._human(request), self._message_id(request)))
 
     async def _callback(self, request: web.Request) -> web.StreamResponse:
-        human, data = self._human(request), str((await _json(request)).get("data", ""))
+        human, data = self._human(request), str((await json_object(request)).get("data", ""))
         pressed = acts.press(self._world, human, int(request.match_info["message"]), data)
         return web.json_response({"id": pressed.id})
 
@@ -259,7 +212,7 @@ class Rest:
         return number
 
 
-async def _json(request: web.Request) -> Json:
+async def json_object(request: web.Request) -> Json:
     """The body as an object; anything else is a 400."""
     try:
         body: Any = await request.json()
@@ -270,5 +223,5 @@ async def _json(request: web.Request) -> Json:
     return body
 
 
-def _refused(status: int, reason: str) -> web.Response:
+def refused(status: int, reason: str) -> web.Response:
     return web.json_response({"error": reason}, status=status)

@@ -11,8 +11,11 @@ from aiohttp import web
 from sandbox.api import BotApi
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger
+from sandbox.observer import Observer
 from sandbox.person import Person
 from sandbox.rest import Rest, guard
+from sandbox.updates import UpdateQueue
+from sandbox.webhook import Webhook
 from sandbox.world import World
 
 _BODY_LIMIT = 64 * 1024 * 1024
@@ -28,10 +31,11 @@ class Sandbox:
         port: int = 0,
         ledger_path: Path | str | None = None,
         bot_name: str = "Kandinsky",
+        ledger_fsync: bool = False,
     ) -> None:
         self.token = token
         self.world = World(token, bot_username, bot_name)
-        self.ledger = Ledger(Path(ledger_path) if ledger_path is not None else None)
+        self.ledger = Ledger(Path(ledger_path) if ledger_path is not None else None, fsync=ledger_fsync)
         self._port = port
         self._runner: web.AppRunner | None = None
 
@@ -44,6 +48,16 @@ class Sandbox:
     def faults(self) -> Faults:
         """Switches that break things."""
         return self.world.faults
+
+    @property
+    def updates(self) -> UpdateQueue:
+        """What waits for the bot; also replays old updates and makes the ids jump."""
+        return self.world.updates
+
+    @property
+    def webhook(self) -> Webhook:
+        """The bot's webhook, how patient Telegram is with it, and how it fares."""
+        return self.world.webhook
 
     def person(self, name: str, language_code: str = "en", *, user_id: int | None = None, patience: float = 10.0) -> Person:
         """A new person with an empty private chat."""
@@ -58,7 +72,8 @@ class Sandbox:
         """Listen on 127.0.0.1; with port 0 the system chooses one."""
         app = web.Application(client_max_size=_BODY_LIMIT, middlewares=[guard])
         app.add_routes(BotApi(self.world, self.ledger).routes())
-        app.add_routes(Rest(self.world, self.ledger).routes())
+        app.add_routes(Rest(self.world).routes())
+        app.add_routes(Observer(self.world, self.ledger).routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -68,6 +83,7 @@ class Sandbox:
     async def stop(self) -> None:
         """End every waiting request and stop listening."""
         self.world.close()
+        await self.world.webhook.delete()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

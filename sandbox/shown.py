@@ -76,6 +76,11 @@ class Shown:
         return int(largest["width"]), int(largest["height"])
 
     @property
+    def album(self) -> str | None:
+        """`media_group_id` of the album it belongs to."""
+        return self.raw.get("media_group_id")
+
+    @property
     def has_document(self) -> bool:
         """Whether it carries a file."""
         return "document" in self.raw

@@ -42,7 +42,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         try:
-            self.engine: AsyncEngine = create_async_engine(url)
+            self.engine: AsyncEngine = create_async_engine(url, hide_parameters=True)  # people's words belong in no log
         except (ArgumentError, ModuleNotFoundError) as error:
             raise NoDatabase(f"DATABASE_URL: {error}") from None
         if self.engine.dialect.name == "sqlite":

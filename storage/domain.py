@@ -236,10 +236,21 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class InHand:
+    """A drawing that a worker is at: how long so far, and at which of its steps (`steps` is 0 before the first)."""
+
+    elapsed_s: float
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class QueueView:
-    """What a waiting person may know: place 1 is next; of the workers alive, some are still loading, some drawing."""
+    """What a waiting person may know: place 1 is next; of the workers alive, some still load, some have a drawing in hand."""
 
     place: int
+    people_before: int
+    people: int
     workers: int
     loading: int
-    drawing: int
+    in_hand: tuple[InHand, ...] = ()

@@ -8,6 +8,7 @@ import uuid
 import fsspec
 
 from storage.errors import MediaMissing, NoMedia
+from storage.places import Place, reached
 
 
 class MediaStore:
@@ -57,6 +58,7 @@ def _write_durably(path: str, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        reached(Place.BEFORE_RENAME)
         os.replace(temporary, path)
     except OSError:  # a full disk, say: the half file must not keep it full
         with contextlib.suppress(OSError):
@@ -67,3 +69,4 @@ def _write_durably(path: str, data: bytes) -> None:
         os.fsync(folder)  # the name is as durable as the bytes
     finally:
         os.close(folder)
+    reached(Place.AFTER_RENAME)

@@ -4,12 +4,12 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from sandbox.person import Person
+from tests.chaos.cluster import render_child_of
 from tests.line import Line, new_line
 
 SEED = random.SystemRandom().randrange(10**6)
@@ -25,25 +25,14 @@ async def processes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[L
         yield line
 
 
-def render_child_of(worker_pid: int) -> int:
-    """Process id of the spawned child that draws."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-            command = (stat.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == worker_pid and b"billiard.spawn" in command:
-            return int(stat.parent.name)
-    raise AssertionError("the worker has no render child")
-
-
 async def kill(line: Line, victim: str) -> None:
     import os
 
     child = line.children["worker" if victim != "bot" else "run"].process
     assert child is not None
-    os.kill(render_child_of(child.pid) if victim == "render child" else child.pid, signal.SIGKILL)
+    pid = render_child_of(child.pid) if victim == "render child" else child.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.timeout(240)

@@ -1,6 +1,7 @@
 // The messenger: who is here, what is on the screen, and what arrives from the server.
 
-import { build, copy, summary } from "/message.js";
+import { build, copy, fileUrl, summary } from "/message.js";
+import { setUpLightbox } from "/lightbox.js";
 import { setUpComposer } from "/composer.js";
 import { $, alertBox, avatar, h, label, popup, toast } from "/dom.js";
 import { clock, dayKey, dayName, speak, t } from "/texts.js";
@@ -46,7 +47,7 @@ const act = {
     node.classList.remove("flash");
     requestAnimationFrame(() => node.classList.add("flash"));
   },
-  enlarge,
+  enlarge: setUpLightbox((message) => together(message).filter((part) => part.photo)),
   menu: messageMenu,
 };
 
@@ -74,21 +75,6 @@ function messageMenu(message, anchor) {
   items.push({ icon: "trash", label: t("delete"), danger: true, act: () => quietly(request(chatPath(`/messages/${message.message_id}`), { method: "DELETE" })) });
   popup(items, anchor);
 }
-
-function enlarge(source, message) {
-  const box = $("lightbox");
-  const name = `${message.photo ? "photo" : "file"}-${message.message_id}`;
-  box.querySelector("img").src = source;
-  box.querySelector("img").alt = message.caption ?? t("photo");
-  const link = box.querySelector("a");
-  link.href = `${source}?download`;
-  link.download = name;
-  label(link, t("download"));
-  label(box.querySelector("button"), t("close"));
-  box.showModal();
-}
-
-$("lightbox").addEventListener("click", (event) => { if (!event.target.closest("a")) $("lightbox").close(); });
 
 // Drawing the chat
 
@@ -122,13 +108,24 @@ function showJump() {
 
 $("to-bottom").addEventListener("click", () => { scroller.scrollTo({ top: scroller.scrollHeight, behavior: "smooth" }); });
 
+/** The messages that are shown as one: an album, or the message alone. */
+function together(message) {
+  if (!message.media_group_id) return [message];
+  return [...state.messages.values()].filter((other) => other.media_group_id === message.media_group_id);
+}
+
+const touched = (event) => state.messages.get(Number(event.target.closest("[data-part]")?.dataset.part ?? event.currentTarget.dataset.id));
+
 function draw(message, fresh = false) {
   const id = message.message_id;
-  const old = state.nodes.get(id);
-  const node = old ?? h("li", { "data-id": id });
   state.messages.set(id, message);
+  const shown = together(message);
+  const old = shown.map((part) => state.nodes.get(part.message_id)).find(Boolean);
+  const node = old ?? h("li");
+  state.nodes.set(id, node);
+  node.dataset.id = shown[0].message_id;
   const focused = node.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  node.replaceChildren(build(message, view, old));
+  node.replaceChildren(build(shown, view, old));
   node.classList.toggle("own", message.from.id === state.current);
   if (focused !== undefined) node.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   if (old) return node;
@@ -136,23 +133,22 @@ function draw(message, fresh = false) {
   node.addEventListener("contextmenu", (event) => {
     if (event.target.closest("a, .photo") || String(getSelection())) return;
     event.preventDefault();
-    messageMenu(state.messages.get(id), { x: event.clientX, y: event.clientY });
+    messageMenu(touched(event), { x: event.clientX, y: event.clientY });
   });
   node.addEventListener("click", (event) => { // a finger has no pointer to hover with: a tap on the bubble opens the menu
     if (!matchMedia("(hover: none)").matches || !event.target.closest(".bubble") || event.target.closest("a, button, code, blockquote")) return;
-    messageMenu(state.messages.get(id), { x: event.clientX, y: event.clientY });
+    messageMenu(touched(event), { x: event.clientX, y: event.clientY });
   });
-  state.nodes.set(id, node);
   log.append(node);
   return node;
 }
 
 /** Days and tails depend on neighbours. */
 function arrange() {
-  const ids = [...state.messages.keys()];
-  ids.forEach((id, index) => {
-    const [before, message, after] = [state.messages.get(ids[index - 1]), state.messages.get(id), state.messages.get(ids[index + 1])];
-    const node = state.nodes.get(id);
+  const nodes = [...log.children];
+  const shown = nodes.map((node) => state.messages.get(Number(node.dataset.id)));
+  nodes.forEach((node, index) => {
+    const [before, message, after] = [shown[index - 1], shown[index], shown[index + 1]];
     const joined = (a, b) => a && b && a.from.id === b.from.id && dayKey(a.date) === dayKey(b.date) && b.date - a.date < 300;
     node.classList.toggle("first", !joined(before, message));
     node.classList.toggle("last", !joined(message, after));
@@ -166,6 +162,17 @@ function arrange() {
   $("welcome").hidden = state.messages.size > 0;
 }
 
+function erase(id) {
+  const [message, node] = [state.messages.get(id), state.nodes.get(id)];
+  state.messages.delete(id);
+  state.nodes.delete(id);
+  const rest = message?.media_group_id ? together(message) : [];
+  if (rest.length) draw(rest[0]);
+  else node?.remove();
+  arrange();
+  composer.gone(id);
+}
+
 /** A photo that replaces something appears only when it is decoded, so nothing flickers. */
 async function redraw(message) {
   const id = message.message_id;
@@ -174,7 +181,7 @@ async function redraw(message) {
   const file = message.photo?.at(-1);
   if (file && before?.photo?.at(-1).file_unique_id !== file.file_unique_id) {
     const image = new Image();
-    image.src = `/sandbox/files/${encodeURIComponent(file.file_id)}`;
+    image.src = fileUrl(file.file_id);
     await image.decode().catch(() => {});
     if (state.messages.get(id) !== message) return;
   }
@@ -314,7 +321,7 @@ function arrive(event) {
       composer.refresh();
     },
     edit: () => redraw(data),
-    delete() { state.nodes.get(data.message_id)?.remove(); state.nodes.delete(data.message_id); state.messages.delete(data.message_id); arrange(); composer.gone(data.message_id); },
+    delete: () => erase(data.message_id),
     action: () => { if (Date.now() / 1000 - event.at < 6) status(data.action); },
     press() { state.waiting.set(data.id, data); refreshKeys(data.message_id); },
     answer() {

@@ -4,6 +4,7 @@ import { $, h, icon, label, popup, toast } from "/dom.js";
 import { size, t } from "/texts.js";
 
 const PHOTO_SIDE = 1280;
+const ALBUM = 10;
 const PHOTO_LIMIT = 10 * 1024 * 1024;
 
 export function setUpComposer({ act, state, summary, view, pinned, block }) {
@@ -118,10 +119,10 @@ export function setUpComposer({ act, state, summary, view, pinned, block }) {
     { icon: "place", label: t("location"), act: () => act.kind("location") },
   ], $("attach")));
   for (const [input, asFile] of [[$("pick-photo"), false], [$("pick-file"), true]])
-    input.addEventListener("change", () => { if (input.files[0]) confirmFile(input.files[0], asFile); input.value = ""; });
+    input.addEventListener("change", () => { confirmFiles([...input.files], asFile); input.value = ""; });
   addEventListener("paste", (event) => {
-    const file = event.clipboardData?.files[0];
-    if (file && !document.querySelector("dialog[open]")) { event.preventDefault(); confirmFile(file, false); }
+    const files = [...event.clipboardData?.files ?? []];
+    if (files.length && !document.querySelector("dialog[open]")) { event.preventDefault(); confirmFiles(files, false); }
   });
   let depth = 0;
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -133,43 +134,59 @@ export function setUpComposer({ act, state, summary, view, pinned, block }) {
     event.preventDefault();
     depth = 0;
     $("drop").hidden = true;
-    if (event.dataTransfer.files[0]) confirmFile(event.dataTransfer.files[0], false);
+    confirmFiles([...event.dataTransfer.files], false);
   });
 
-  function confirmFile(file, asFile) {
-    const picture = /^image\/(png|jpeg|webp|gif|bmp)$/.test(file.type);
+  function confirmFiles(files, asFile) {
+    if (!files.length) return;
+    const pictures = files.every((file) => /^image\/(png|jpeg|webp|gif|bmp)$/.test(file.type));
     const dialog = $("sending");
     const form = dialog.querySelector("form");
-    const url = picture ? URL.createObjectURL(file) : "";
-    form["as-file"].checked = asFile || !picture;
-    form["as-file"].parentElement.hidden = !picture;
-    const title = () => { dialog.querySelector("h3").textContent = t(form["as-file"].checked ? "sendFile" : "sendPhoto"); };
-    form["as-file"].onchange = title;
-    title();
+    const urls = pictures ? files.map((file) => URL.createObjectURL(file)) : [];
+    form["as-file"].checked = asFile || !pictures;
+    form["as-file"].parentElement.hidden = !pictures;
+    const several = files.length > 1 ? "s" : "";
+    const show = () => {
+      const flat = form["as-file"].checked;
+      dialog.querySelector("h3").textContent = t(`send${flat ? "File" : "Photo"}${several}`).replace("{n}", files.length);
+      const tiles = files.map((file, index) => tileOf(file, urls[index]));
+      const images = urls.map((url, index) => h("img", { src: url, alt: files[index].name }));
+      dialog.querySelector(".preview").replaceChildren(...flat ? tiles : images);
+      dialog.querySelector(".preview").classList.toggle("many", !flat && images.length > 1);
+    };
+    form["as-file"].onchange = show;
+    show();
     const [asFileLabel, captionLabel] = dialog.querySelectorAll("label span");
     [asFileLabel.textContent, captionLabel.textContent] = [t("asFile"), t("caption")];
-    const preview = picture ? h("img", { src: url, alt: file.name })
-      : h("div", { class: "tile" }, h("span", { class: "tile-icon" }, icon("file")), h("span", { class: "tile-lines" }, h("b", {}, file.name), h("span", {}, size(file.size))));
-    dialog.querySelector(".preview").replaceChildren(preview);
     const [cancel, ok] = dialog.querySelectorAll(".row button");
     [cancel.textContent, ok.textContent] = [t("cancel"), t("send")];
     cancel.onclick = () => dialog.close();
     form.caption.value = mode?.kind === "edit" ? "" : text.value;
     form.caption.onkeydown = (event) => { if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); ok.click(); } };
-    dialog.onclose = () => URL.revokeObjectURL(url);
-    form.onsubmit = () => sendFile(file, form["as-file"].checked ? "document" : "photo", form.caption.value.trim());
+    dialog.onclose = () => urls.forEach((url) => URL.revokeObjectURL(url));
+    form.onsubmit = () => sendFiles(files, form["as-file"].checked ? "document" : "photo", form.caption.value.trim());
     dialog.showModal();
     form.caption.focus();
   }
 
-  async function sendFile(file, kind, caption) {
-    const form = new FormData();
-    form.set("kind", kind);
-    form.set("caption", caption);
-    if (mode?.kind === "reply") form.set("reply_to", String(mode.message.message_id));
-    form.set("file", kind === "photo" ? await compressed(file) : file, file.name);
+  function tileOf(file, url) {
+    const face = url ? h("img", { src: url, alt: "" }) : icon("file");
+    return h("div", { class: `tile ${url ? "with-thumb" : ""}` }, h("span", { class: "tile-icon" }, face),
+      h("span", { class: "tile-lines" }, h("b", {}, file.name), h("span", {}, size(file.size))));
+  }
+
+  /** More than ten become several albums, as in Telegram; the caption goes with the first. */
+  async function sendFiles(files, kind, caption) {
+    const reply = mode?.kind === "reply" ? String(mode.message.message_id) : "";
     if (mode?.kind !== "edit") { text.value = ""; grow(); about(null); }
-    await act.upload(form).then(pinned, () => {});
+    for (let start = 0; start < files.length; start += ALBUM) {
+      const form = new FormData();
+      form.set("kind", kind);
+      form.set("caption", start ? "" : caption);
+      if (reply) form.set("reply_to", reply);
+      for (const file of files.slice(start, start + ALBUM)) form.append("file", kind === "photo" ? await compressed(file) : file, file.name);
+      await act.upload(form).then(pinned, () => {});
+    }
   }
 
   return {

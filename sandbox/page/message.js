@@ -1,5 +1,6 @@
 // One message as DOM: text with entities, photo, file, quote, keyboard.
 
+import { mosaic } from "/album.js";
 import { h, icon, label, toast } from "/dom.js";
 import { clock, size, t } from "/texts.js";
 
@@ -72,19 +73,26 @@ export function summary(message) {
   const words = message.text || message.caption;
   if (words) return words.replace(/\s+/g, " ").slice(0, 120);
   if (message.document) return message.document.file_name;
+  if (message.media_group_id) return t("album");
   const kind = ["photo", "sticker", "voice", "video", "location"].find((name) => message[name]);
   return kind ? t(kind) : "";
 }
 
-const thumbnail = (message) => message.photo && fileUrl(message.photo[message.photo.length - 1].file_id);
+const thumbnail = (message) => {
+  const file = message.photo?.at(-1) ?? message.document?.thumbnail;
+  return file && fileUrl(file.file_id);
+};
 
-/** Build the inside of a message. `old` is the element it replaces: a photo that stays keeps its <img>. */
-export function build(message, view, old) {
+/** Build the inside of a message, or of an album of several. `old` is what it replaces: a photo that stays keeps its <img>. */
+export function build(messages, view, old) {
+  const message = messages[0];
   const own = message.from.id === view.person;
-  const rich = message.text ?? message.caption;
-  const entities = message.entities ?? message.caption_entities;
-  const media = mediaOf(message, view, old);
-  const meta = metaOf(message, own);
+  const worded = messages.filter((part) => part.text ?? part.caption);
+  const told = messages.length === 1 || (message.photo && worded.length === 1) ? worded[0] : undefined;
+  const rich = told?.text ?? told?.caption;
+  const entities = told?.entities ?? told?.caption_entities;
+  const media = messages.length > 1 ? albumOf(messages, view, old) : mediaOf(message, view, old);
+  const meta = metaOf(messages.at(-1), own);
   const bare = Boolean(media) && !rich && !message.reply_to_message && !message.forward_origin && (message.photo || message.sticker);
   const bubble = h("div", { class: `bubble ${bare ? "bare" : ""} ${message.photo ? "with-photo" : ""} ${message.sticker ? "with-sticker" : ""}` },
     message.forward_origin && h("div", { class: "forwarded" }, `${t("forwardedFrom")} `, h("b", {}, originName(message.forward_origin))),
@@ -95,7 +103,7 @@ export function build(message, view, old) {
   const more = h("button", { type: "button", class: "more", "aria-haspopup": "menu", onclick: (event) => view.act.menu(message, event.currentTarget) }, icon("more"));
   label(more, t("actions"));
   const stack = h("div", { class: `stack ${message.photo ? "photo-stack" : ""}` }, h("div", { class: "line" }, bubble, more), keyboard(message, view));
-  if (message.photo) stack.style.setProperty("--width", `${photoWidth(message.photo.at(-1))}px`);
+  if (message.photo) stack.style.setProperty("--width", messages.length > 1 ? "430px" : `${photoWidth(message.photo.at(-1))}px`);
   return stack;
 }
 
@@ -119,12 +127,24 @@ function quote(message, view) {
 
 function mediaOf(message, view, old) {
   if (message.photo) return photo(message, view, old);
-  if (message.document) return documentOf(message.document);
+  if (message.document) return documentOf(message, old);
   if (message.sticker) return h("div", { class: "sticker", role: "img", "aria-label": t("sticker") }, message.sticker.emoji ?? "👍");
   if (message.voice) return tile("voice", t("voice"), `0:${String(message.voice.duration).padStart(2, "0")}`);
   if (message.video) return tile("video", t("video"), size(message.video.file_size));
   if (message.location) return tile("place", t("location"), `${message.location.latitude}, ${message.location.longitude}`);
   return null;
+}
+
+/** Photos as one mosaic; files one below the other, each with its own words. */
+function albumOf(messages, view, old) {
+  if (messages[0].photo) {
+    const ratios = messages.map(({ photo: sizes }) => sizes.at(-1).width / sizes.at(-1).height);
+    return mosaic(messages.map((part) => photo(part, view, old)), ratios, h);
+  }
+  return h("div", { class: "files" }, ...messages.flatMap((part) => [
+    documentOf(part, old),
+    part.caption && h("div", { class: "text file-text", dir: "auto" }, ...richText(part.caption, part.caption_entities, view.act)),
+  ].filter(Boolean)));
 }
 
 const shownRatio = ({ width, height }) => Math.min(Math.max(width / height, 0.45), 2.6);
@@ -134,23 +154,24 @@ function photo(message, view, old) {
   const largest = message.photo[message.photo.length - 1];
   const ratio = shownRatio(largest);
   const kept = old?.querySelector(`img[data-file="${CSS.escape(largest.file_unique_id)}"]`);
-  const image = kept ?? h("img", { src: fileUrl(largest.file_id), alt: message.caption ?? t("photo"), "data-file": largest.file_unique_id, draggable: "false" });
-  const frame = h("button", { type: "button", class: "photo", "aria-label": t("open") }, image);
+  const image = kept ?? h("img", { src: fileUrl(largest.file_id), width: largest.width, height: largest.height, alt: message.caption ?? t("photo"), "data-file": largest.file_unique_id, draggable: "false" });
+  const frame = h("button", { type: "button", class: "photo", "data-part": message.message_id, "aria-label": t("open") }, image);
   frame.style.setProperty("--ratio", String(ratio));
   if (message.has_media_spoiler) frame.classList.add("hidden-photo");
   frame.addEventListener("click", () => {
     if (frame.classList.contains("hidden-photo")) frame.classList.remove("hidden-photo");
-    else view.act.enlarge(image.src, message);
+    else view.act.enlarge(message);
   });
   return frame;
 }
 
-function documentOf(file) {
-  const dot = file.file_name.lastIndexOf(".");
-  const extension = dot > 0 ? file.file_name.slice(dot + 1, dot + 5) : "";
-  return h("a", { class: "tile", href: fileUrl(file.file_id, true), download: file.file_name, "aria-label": `${t("download")} ${file.file_name}` },
-    h("span", { class: "tile-icon" }, icon("download"), h("small", {}, extension)),
-    h("span", { class: "tile-lines" }, h("b", {}, file.file_name), h("span", {}, size(file.file_size))));
+function documentOf({ document: file, message_id: part }, old) {
+  const small = file.thumbnail;
+  const image = small && (old?.querySelector(`img[data-file="${CSS.escape(small.file_unique_id)}"]`)
+    ?? h("img", { src: fileUrl(small.file_id), alt: "", "data-file": small.file_unique_id, draggable: "false" }));
+  return h("a", { class: `tile ${small ? "with-thumb" : ""}`, href: fileUrl(file.file_id, true), download: file.file_name, "data-part": part, "aria-label": `${t("download")} ${file.file_name}` },
+    h("span", { class: "tile-icon" }, image, icon("download")),
+    h("span", { class: "tile-lines" }, h("b", {}, file.file_name), h("span", {}, size(file.file_size), " · ", h("em", {}, t("download")))));
 }
 
 function tile(name, title, details) {

@@ -12,8 +12,9 @@ const EN = {
   lost: "No connection. Trying again…", connecting: "connecting…", copied: "Copied", download: "Download",
   open: "Open the photo", whatCan: "What can this bot do?", toBottom: "To the newest message", caption: "Caption",
   sendPhoto: "Send a photo", sendFile: "Send a file", asFile: "Send as a file, without compression",
-  drop: "Drop a photo or a file to send it", failed: "Could not send", tooBig: "The file is too big",
+  drop: "Drop photos or files to send them", failed: "Could not send", tooBig: "The file is too big",
   expand: "Show more", collapse: "Show less", log: "Messages", spoiler: "Show the hidden part", emptyChat: "No messages yet",
+  sendPhotos: "Send {n} photos", sendFiles: "Send {n} files", album: "Album", previous: "Previous photo", next: "Next photo",
   webApp: "Mini Apps open in Telegram only", bytes: ["B", "KB", "MB"], switchPerson: "You write as",
 };
 
@@ -30,9 +31,10 @@ const RU = {
   lost: "Нет связи. Пробуем снова…", connecting: "соединение…", copied: "Скопировано", download: "Скачать",
   open: "Открыть фото", whatCan: "Что умеет этот бот?", toBottom: "К последнему сообщению", caption: "Подпись",
   sendPhoto: "Отправить фото", sendFile: "Отправить файл", asFile: "Отправить файлом, без сжатия",
-  drop: "Перетащите сюда фото или файл", failed: "Не удалось отправить", tooBig: "Файл слишком большой",
+  drop: "Перетащите сюда фото или файлы", failed: "Не удалось отправить", tooBig: "Файл слишком большой",
   expand: "Показать полностью", collapse: "Свернуть", log: "Сообщения", spoiler: "Показать скрытое",
-  emptyChat: "Пока нет сообщений", webApp: "Мини-приложения открываются только в Telegram", bytes: ["Б", "КБ", "МБ"],
+  sendPhotos: "Отправить {n} фото", sendFiles: "Отправить файлов: {n}", album: "Альбом",
+  previous: "Предыдущее фото", next: "Следующее фото", emptyChat: "Пока нет сообщений", webApp: "Мини-приложения открываются только в Telegram", bytes: ["Б", "КБ", "МБ"],
   switchPerson: "Вы пишете как",
 };
 

@@ -16,13 +16,13 @@ class InboxRepository:
         self._session = session
 
     async def add(self, bot_id: int, updates: Iterable[tuple[int, int, str]]) -> int:
-        """Store (update_id, chat_id, payload) triples that are new; return how many were. The first of a number wins."""
+        """Store (update_id, chat_id, payload) triples that are new; return how many were. Of a number the first stays."""
         batch = {update_id: (chat_id, payload) for update_id, chat_id, payload in reversed(list(updates))}
         if not batch:
             return 0
         rows = [
             {"bot_id": bot_id, "update_id": update_id, "chat_id": chat_id, "payload": payload, "received_at": db_now()}
-            for update_id, (chat_id, payload) in reversed(batch.items())
+            for update_id, (chat_id, payload) in sorted(batch.items())
         ]
         fresh = await self._session.scalars(
             insert(InboxRow)

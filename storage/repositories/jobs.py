@@ -7,9 +7,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, QueueView, WorkerState, new_public_id
+from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, new_public_id
 from storage.errors import LostLease, NotFound
-from storage.tables import AuditRow, DeliveryRow, InboxRow, JobRow, QuotaLedgerRow, UserRow, WorkerRow
+from storage.tables import AuditRow, DeliveryRow, InboxRow, JobRow, QuotaLedgerRow, UserRow
 
 
 class JobRepository:
@@ -74,19 +74,19 @@ class JobRepository:
 
     async def claim(self, worker_id: str, family: str, lanes: Collection[str], lease_s: float) -> Job | None:
         """Take the next job in fair order: the person with the fewest drawings and the longest wait, then their oldest job."""
-        row = await self._session.scalar(
-            select(JobRow)
-            .join(UserRow, UserRow.id == JobRow.user_id)
-            .where(
-                JobRow.state == JobState.QUEUED,
-                JobRow.family == family,
-                JobRow.lane.in_(lanes),
-                JobRow.cancel_requested.is_(False),
-            )
-            .order_by(UserRow.running, UserRow.last_served_at, JobRow.id)
-            .limit(1)
-            .with_for_update(skip_locked=True, of=JobRow)
-        )
+        waits = [
+            JobRow.state == JobState.QUEUED,
+            JobRow.family == family,
+            JobRow.lane.in_(lanes),
+            JobRow.cancel_requested.is_(False),
+        ]
+        people = select(JobRow.user_id, func.min(JobRow.id).label("oldest")).where(*waits).group_by(JobRow.user_id).subquery()
+        order = (UserRow.running, UserRow.last_served_at, people.c.oldest)
+        next_person = select(UserRow.id).join(people, people.c.user_id == UserRow.id).order_by(*order).limit(1).scalar_subquery()
+        mine = select(JobRow).where(*waits).order_by(JobRow.id).limit(1).with_for_update(skip_locked=True)
+        row = await self._session.scalar(mine.where(JobRow.user_id == next_person))
+        if row is None:  # another worker is claiming this person's last one: whatever else waits
+            row = await self._session.scalar(mine)
         if row is None:
             return None
         await self._move(
@@ -151,6 +151,8 @@ class JobRepository:
         count = {"crash_count": JobRow.crash_count + 1} if crashed else {"attempt": JobRow.attempt - 1}
         values = {"lease_until": None, "worker_id": None, "stage": None, "step": 0, "rung_at": 0.0, **count}
         await self._move(job.id, JobState.RUNNING, JobState.QUEUED, why=why, fence=job.fence, values=values)
+        # its person's turn had come; it must not wait for another round of everybody
+        await self._session.execute(update(UserRow).where(UserRow.id == job.user_id).values(last_served_at=0.0))
 
     async def finish(self, job: Job, to: JobState, why: str, refund: bool, error_class: str | None = None) -> None:
         """Move a job to a terminal state and settle its quota: returned, or kept."""
@@ -206,32 +208,6 @@ class JobRepository:
             update(JobRow)
             .where(JobRow.state == JobState.QUEUED, JobRow.family == family, JobRow.lane == lane)
             .values(rung_at=db_now())
-        )
-
-    async def queue_view(self, job: Job, alive_s: float) -> QueueView:
-        """Place of a waiting job in fair order (turns go round the people), and who is there to draw it."""
-        turn = func.row_number().over(partition_by=JobRow.user_id, order_by=JobRow.id)
-        first = func.min(JobRow.id).over(partition_by=JobRow.user_id)  # who is served first now goes first in every round
-        queued = (
-            select(JobRow.id, turn.label("turn"), first.label("first"), UserRow.running, UserRow.last_served_at)
-            .join(UserRow, UserRow.id == JobRow.user_id)
-            .where(JobRow.state == JobState.QUEUED, JobRow.family == job.family, JobRow.lane == job.lane)
-            .subquery()
-        )
-        order = (queued.c.turn + queued.c.running, queued.c.turn, queued.c.last_served_at, queued.c.first)
-        ranked = select(queued.c.id, func.row_number().over(order_by=order).label("place")).subquery()
-        place = await self._session.scalar(select(ranked.c.place).where(ranked.c.id == job.id))
-        states = await self._session.scalars(
-            select(WorkerRow.state).where(
-                WorkerRow.family == job.family,
-                WorkerRow.lanes.contains(f",{job.lane},"),
-                WorkerRow.seen_at > db_now() - alive_s,
-                WorkerRow.state != WorkerState.DRAINING,
-            )
-        )
-        alive = list(states)
-        return QueueView(
-            place=int(place or 1), workers=len(alive), loading=alive.count("loading"), drawing=alive.count("drawing")
         )
 
     async def recent_seconds(self, family: str, lane: str, limit: int = 50) -> list[tuple[str, float]]:

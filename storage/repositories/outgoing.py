@@ -74,7 +74,7 @@ class DeliveryRepository:
         )
 
     async def interrupted(self, bot_id: int) -> None:
-        """Turn what a dead deliverer was sending into `unknown`; called once, when a deliverer takes over."""
+        """Turn what a dead deliverer was sending into `unknown`; called when a deliverer takes over."""
         own = select(JobRow.id).where(JobRow.bot_id == bot_id)
         await self._session.execute(
             update(DeliveryRow)

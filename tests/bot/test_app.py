@@ -45,8 +45,8 @@ def make_application(bot: Bot, database_url: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(metrics, "_loops", {})
     storage = StorageSettings(data_dir=tmp_path / "data", database_url=database_url, broker_url=None, media_url=None)
 
-    def make(port: int | None = None) -> Application:
-        hook = WebhookSettings(url=f"https://example.org{PATH}", secret=SecretStr(SECRET)) if port else WebhookSettings()
+    def make(port: int | None = None, url: str = f"https://example.org{PATH}") -> Application:
+        hook = WebhookSettings(url=url, secret=SecretStr(SECRET)) if port else WebhookSettings()
         web = WebSettings(port=port) if port else WebSettings()
         return Application(bot, storage, JobSettings(leader_s=1.0), DrawingSettings(), hook, web, OpsSettings())
 
@@ -90,6 +90,22 @@ async def test_two_processes_serve_one_webhook_and_each_update_is_handled_once(
     assert await store.sql("SELECT state, count(*) FROM inbox GROUP BY state") == [("done", 10)]
     assert webhook_calls == [f"https://example.org{PATH}"] * 2
     assert box.ledger.of("getUpdates") == []
+
+
+async def test_telegram_itself_brings_what_is_said_also_what_was_said_before(
+    make_application: Callable[..., Application], box: Sandbox, anna: Person, store: Store
+) -> None:
+    port = free_port()
+    async with running(make_application(port, f"http://127.0.0.1:{port}{PATH}")):
+        await anna.until(lambda: len(box.world.updates) == 0, "the first message comes")
+        await anna.says("/cancel")
+        await anna.sees_text("nothing to cancel")
+    assert box.world.webhook.info()["url"] == f"http://127.0.0.1:{port}{PATH}"
+    assert await store.sql("SELECT state, count(*) FROM inbox GROUP BY state") == [("done", 2)]
+    async with running(make_application()):  # and back to polling: the webhook goes
+        await anna.says("/cancel")
+        await anna.sees_text("nothing to cancel")
+    assert box.world.webhook.info()["url"] == ""
 
 
 async def test_a_process_that_works_is_well(make_application: Callable[..., Application], anna: Person) -> None:

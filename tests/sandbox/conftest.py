@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from aiogram import Bot
@@ -22,14 +23,21 @@ async def box() -> AsyncIterator[Sandbox]:
         yield running
 
 
-@pytest.fixture
-async def bot(box: Sandbox) -> AsyncIterator[Bot]:
+@asynccontextmanager
+async def talking_to(box: Sandbox) -> AsyncIterator[Bot]:
+    """A real bot that takes the sandbox for Telegram."""
     made = Bot(box.token, session=AiohttpSession(api=TelegramAPIServer.from_base(box.url)))
     await made.get_me()  # the first call opens the session
     yield made
     # close the connector directly: AiohttpSession.close() sleeps a quarter of a second
     if made.session._session is not None:
         await made.session._session.close()
+
+
+@pytest.fixture
+async def bot(box: Sandbox) -> AsyncIterator[Bot]:
+    async with talking_to(box) as bot:
+        yield bot
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Sending, editing and deleting, driven by a real aiogram bot."""
 
 import asyncio
+import json
 
+import aiohttp
 import pytest
 from aiogram import Bot
 from aiogram.exceptions import TelegramBadRequest, TelegramEntityTooLarge, TelegramForbiddenError
@@ -233,3 +235,50 @@ async def test_a_press_is_answered_once(bot: Bot, anna: Person) -> None:
 async def test_chat_actions_are_known_ones(bot: Bot, anna: Person) -> None:
     assert await bot.send_chat_action(anna.id, "upload_photo")
     assert await refused(bot.send_chat_action(anna.id, "dance")) == "Bad Request: wrong parameter action in request"
+
+
+async def test_photos_arrive_as_an_album(bot: Bot, anna: Person, png) -> None:
+    media = [InputMediaPhoto(media=photo(png(100 + n, 100)), caption="four" if n == 0 else None) for n in range(4)]
+    sent = await bot.send_media_group(anna.id, media)
+    assert len({message.media_group_id for message in sent}) == 1
+    album = await anna.sees_album()
+    assert [message.id for message in album] == [message.message_id for message in sent]
+    assert [message.photo_size for message in album] == [(100, 100), (101, 100), (102, 100), (103, 100)]
+    assert [message.text for message in album] == ["four", "", "", ""]
+    with pytest.raises(AssertionError):
+        await anna.sees_photo(timeout=0)  # the whole album was seen
+
+
+async def test_one_photo_is_no_album_and_files_make_one(bot: Bot, anna: Person, png) -> None:
+    (alone,) = await bot.send_media_group(anna.id, [InputMediaPhoto(media=photo(png()))])
+    assert alone.media_group_id is None
+    known = alone.photo[-1].file_id
+    again = await bot.send_media_group(anna.id, [InputMediaPhoto(media=known), InputMediaPhoto(media=photo(png()))])
+    assert again[0].photo[-1].file_unique_id == alone.photo[-1].file_unique_id
+    files = [InputMediaDocument(media=BufferedInputFile(b"x", f"{n}.txt")) for n in range(3)]
+    await bot.send_media_group(anna.id, files)
+    assert [message.document_name for message in await anna.sees_album(since=anna.now - 3)] == ["0.txt", "1.txt", "2.txt"]
+
+
+async def test_albums_telegram_refuses(bot: Bot, anna: Person, png) -> None:
+    fine = InputMediaPhoto(media=photo(png()))
+    bad = InputMediaPhoto(media=photo(png(10, 210)))
+    mixed = "Bad Request: document can't be mixed with other media types"
+    for media, error in (
+        ([], "Bad Request: there are no messages to send"),
+        ([fine] * 11, "Bad Request: too many messages to send as an album"),
+        ([fine, InputMediaDocument(media=BufferedInputFile(b"x", "x"))], mixed),
+        ([fine, InputMediaPhoto(media="attach://nothing")], "Bad Request: can't parse InputMedia: media not found"),
+        ([fine, bad], 'Bad Request: failed to send message #2 with the error message "PHOTO_INVALID_DIMENSIONS"'),
+    ):
+        assert await refused(bot.send_media_group(anna.id, media)) == error
+    assert len(anna.chat) == 1
+
+
+async def test_an_album_takes_no_animation(box: Sandbox, anna: Person) -> None:
+    media = [{"type": "animation", "media": "attach://a"}]
+    form = aiohttp.FormData({"chat_id": str(anna.id), "media": json.dumps(media)})
+    form.add_field("a", b"x", filename="a.gif")
+    async with aiohttp.ClientSession(box.url) as http, http.post(f"/bot{box.token}/sendMediaGroup", data=form) as answer:
+        body = await answer.json()
+    assert body["description"] == "Bad Request: can't parse InputMedia: type \"animation\" can't be used in sendMediaGroup"

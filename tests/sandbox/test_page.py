@@ -1,128 +1,168 @@
-"""The chat page in a real browser, driven over the DevTools protocol; nothing to install beside Chromium."""
+"""The chat page in a real browser."""
 
-import asyncio
-import json
-import os
-import shutil
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
+import pytest_asyncio
 from aiogram import Bot
-from aiogram.types import BufferedInputFile, InlineKeyboardButton, InlineKeyboardMarkup, InputMediaPhoto
+from aiogram.types import (
+    BufferedInputFile,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InputMediaDocument,
+    InputMediaPhoto,
+)
+from PIL import Image
+from playwright.async_api import Browser, Page, expect
 
+from sandbox.person import Person
 from sandbox.server import Sandbox
+from tests.sandbox.browser import chromium, drawn, opened
+from tests.sandbox.conftest import talking_to
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-    "--window-size=390,844", "--remote-debugging-port=0",
-)  # fmt: skip
-HELPERS = """
-window.when = (condition) => new Promise((resolve) => {
-  const look = () => { const found = condition(); if (found) { observer.disconnect(); resolve(found); } };
-  const observer = new MutationObserver(look);
-  observer.observe(document, { childList: true, subtree: true, attributes: true, characterData: true });
-  look();
-});
-window.$$ = (selector) => [...document.querySelectorAll(selector)];
-window.shows = (selector, text) => when(() => $$(selector).find((e) => e.textContent.includes(text)));
-"""
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser for all of them
 
 
-class Page:
-    """One tab."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
-        self._number = 0
-        self.errors: list[str] = []
-
-    async def do(self, method: str, **params: Any) -> dict[str, Any]:
-        self._number += 1
-        await self._socket.send_json({"id": self._number, "method": method, "params": params})
-        while True:
-            message = json.loads((await self._socket.receive(timeout=20)).data)
-            if message.get("method") == "Runtime.exceptionThrown":
-                self.errors.append(json.dumps(message["params"]))
-            if message.get("id") == self._number:
-                assert "error" not in message, message
-                return message["result"]
-
-    async def run(self, script: str) -> Any:
-        """The value of an expression, awaited."""
-        result = await self.do("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in result, result["exceptionDetails"]
-        return result["result"].get("value")
-
-    async def shows(self, selector: str, text: str) -> None:
-        await self.run(f"shows({json.dumps(selector)}, {json.dumps(text)}).then(() => true)")
-
-    async def types(self, text: str) -> None:
-        await self.run("document.querySelector('#text').focus()")
-        await self.do("Input.insertText", text=text)
-        await self.do("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", windowsVirtualKeyCode=13)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
 
 
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is missing")
-        pytest.skip("Chromium is missing")
-    browser = await asyncio.create_subprocess_exec(
-        CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path}", "about:blank", stderr=asyncio.subprocess.PIPE
-    )
-    assert browser.stderr is not None
-    port = ""
-    while not port:
-        line = (await asyncio.wait_for(browser.stderr.readline(), 30)).decode()
-        port = line.split("ws://127.0.0.1:")[1].split("/")[0] if "DevTools listening" in line else ""
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"http://127.0.0.1:{port}/json") as answer:
-            target = next(t for t in await answer.json(content_type=None) if t["type"] == "page")
-        async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-            tab = Page(socket)
-            await tab.do("Runtime.enable")
-            await tab.do("Page.enable")
-            await tab.do("Page.addScriptToEvaluateOnNewDocument", source=HELPERS)
-            yield tab
-    browser.kill()
-    await browser.wait()
+@pytest_asyncio.fixture(loop_scope="module")
+async def box() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as running:
+        yield running
 
 
-async def test_a_whole_dialogue_on_the_page(box: Sandbox, bot: Bot, page: Page, png) -> None:
+@pytest_asyncio.fixture(loop_scope="module")
+async def bot(box: Sandbox) -> AsyncIterator[Bot]:
+    async with talking_to(box) as bot:
+        yield bot
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def anna(box: Sandbox) -> Person:
+    person = box.person("Anna", "en", patience=20)
+    await person.says("hello")
+    return person
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, box: Sandbox, anna: Person) -> AsyncIterator[Page]:
+    async with opened(browser, f"{box.url}/#{anna.id}") as page:
+        yield page
+
+
+def picture(width: int, height: int, colour: str = "teal") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def photo(width: int, height: int, caption: str | None = None) -> InputMediaPhoto:
+    return InputMediaPhoto(media=BufferedInputFile(picture(width, height), "p.png"), caption=caption)
+
+
+async def test_a_whole_dialogue_on_the_page(browser: Browser, box: Sandbox, bot: Bot) -> None:
     anna = box.person("Анна", "ru", patience=20)
-    await page.do("Page.navigate", url=f"{box.url}/")
-    await page.shows("#start", "Начать")
-    await page.run("document.querySelector('#start').click()")
-    await anna.until(lambda: len(anna.chat) == 1, "the person's /start", 20)
-    assert anna.chat[0].text == "/start"
+    async with opened(browser, f"{box.url}/") as page:
+        await expect(page.locator("#start")).to_have_text("Начать")
+        await page.locator("#start").click()
+        await expect(page.locator("#log li.own")).to_contain_text("/start")
+        assert anna.chat[0].text == "/start"
 
-    await page.shows("#log li.own", "/start")
-    nasty = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
-    await page.types(nasty)
-    await anna.until(lambda: len(anna.chat) == 2, "the person's text", 20)
-    await page.shows("#log li.own", nasty)  # as text, to the letter
-    assert await page.run("document.title") == "Kandinsky"
+        nasty = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
+        await page.locator("#text").fill(nasty)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#log li.own .text").last).to_contain_text(nasty)  # as text, to the letter
+        assert await page.title() == "Kandinsky"
 
-    keyboard = InlineKeyboardMarkup(inline_keyboard=[[InlineKeyboardButton(text="🔁 Ещё", callback_data="again")]])
-    status = await bot.send_message(anna.id, "<b>Рисую</b>", parse_mode="HTML")
-    await page.shows("#log li:not(.own) b", "Рисую")
-    media = InputMediaPhoto(media=BufferedInputFile(png(256, 256), "p.png"), caption="готово")
-    await bot.edit_message_media(media, chat_id=anna.id, message_id=status.message_id, reply_markup=keyboard)
-    await page.shows("#log li:not(.own) .text", "готово")
-    assert await page.run("$$('.photo img')[0].decode().then(() => $$('.photo img')[0].naturalWidth)") == 256
+        keyboard = InlineKeyboardMarkup(inline_keyboard=[[InlineKeyboardButton(text="🔁 Ещё", callback_data="again")]])
+        status = await bot.send_message(anna.id, "<b>Рисую</b>", parse_mode="HTML")
+        answer = page.locator("#log li:not(.own)")
+        await expect(answer.locator("b")).to_have_text("Рисую")
+        media = photo(256, 256, caption="готово")
+        await bot.edit_message_media(media, chat_id=anna.id, message_id=status.message_id, reply_markup=keyboard)
+        await expect(answer.locator(".text")).to_contain_text("готово")
+        assert (await drawn(answer.locator(".photo img")))[0] == 256
 
-    await page.run("document.querySelector('.key').click()")
-    await page.run("when(() => document.querySelector('.key.waiting')).then(() => true)")
-    await anna.until(lambda: bool(box.world.presses), "the press", 20)
-    await bot.answer_callback_query(next(iter(box.world.presses)), "уже рисую")
-    await page.shows("#toast", "уже рисую")
-    assert await page.run("$$('.key.waiting').length") == 0
+        await page.locator(".key").click()
+        await expect(page.locator(".key.waiting")).to_have_count(1)
+        await anna.until(lambda: bool(box.world.presses), "the press", 20)
+        await bot.answer_callback_query(next(iter(box.world.presses)), "уже рисую")
+        await expect(page.locator("#toast")).to_have_text("уже рисую")
+        await expect(page.locator(".key.waiting")).to_have_count(0)
 
-    await bot.delete_message(anna.id, status.message_id)
-    await page.run("when(() => !document.querySelector('#log li:not(.own)')).then(() => true)")
-    assert page.errors == []
+        await bot.delete_message(anna.id, status.message_id)
+        await expect(answer).to_have_count(0)
+
+
+async def test_an_album_is_one_picture_of_several(bot: Bot, anna: Person, page: Page) -> None:
+    shapes = [(640, 480), (300, 600), (512, 512), (800, 400), (512, 512)]
+    sent = await bot.send_media_group(anna.id, [photo(*shape, "five" if n == 0 else None) for n, shape in enumerate(shapes)])
+    album = page.locator("#log li:not(.own)")
+    await expect(album).to_have_count(1)
+    await expect(album.locator(".text")).to_contain_text("five")
+    frames = album.locator(".photo")
+    await expect(frames).to_have_count(5)
+    assert [(await drawn(album.locator("img").nth(n)))[0] for n in range(5)] == [width for width, _ in shapes]
+    boxes = [await frames.nth(n).bounding_box() for n in range(5)]
+    rows = {round(box["y"]) for box in boxes}
+    assert 1 < len(rows) < 5
+    assert all(box["height"] > 60 for box in boxes)
+
+    await frames.nth(1).click()
+    await expect(page.locator("#lightbox .place")).to_have_text("2 / 5")
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator("#lightbox .place")).to_have_text("3 / 5")
+    assert (await drawn(page.locator("#lightbox img")))[0] == 512
+    await page.locator("#lightbox .shut").click()
+
+    await bot.delete_message(anna.id, sent[0].message_id)
+    await expect(frames).to_have_count(4)
+    await bot.edit_message_media(photo(100, 90), chat_id=anna.id, message_id=sent[1].message_id)
+    await expect(album.locator('img[width="100"]')).to_have_count(1)
+
+
+async def test_documents_can_be_saved_under_their_names(bot: Bot, anna: Person, page: Page, tmp_path: Path) -> None:
+    data = picture(640, 640)
+    await bot.send_document(anna.id, BufferedInputFile(data, "красный круг.png"), caption="the original")
+    await bot.send_media_group(
+        anna.id, [InputMediaDocument(media=BufferedInputFile(text, f"{text.decode()}.txt")) for text in (b"one", b"two")]
+    )
+    tiles = page.locator("#log li:not(.own) a.tile")
+    await expect(tiles).to_have_count(3)
+    assert (await drawn(tiles.first.locator("img")))[0] == 640
+    for tile, name, content in ((tiles.first, "красный круг.png", data), (tiles.last, "two.txt", b"two")):
+        async with page.expect_download() as saving:
+            await tile.click()
+        download = await saving.value
+        assert download.suggested_filename == name
+        await download.save_as(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("as_files", [False, True])
+async def test_a_person_sends_several_pictures_at_once(
+    bot: Bot, anna: Person, page: Page, tmp_path: Path, as_files: bool
+) -> None:
+    paths = [tmp_path / f"{n}.png" for n in range(12)]
+    for n, path in enumerate(paths):
+        path.write_bytes(picture(60 + n, 60))
+    await page.locator("#pick-photo").set_input_files(paths)
+    dialog = page.locator("#sending")
+    await expect(dialog.locator("h3")).to_have_text("Send 12 photos")
+    await dialog.locator("textarea").fill("my pictures")
+    if as_files:
+        await dialog.locator(".check").click()
+        await expect(dialog.locator("h3")).to_have_text("Send 12 files")
+    await dialog.locator(".strong").click()
+    await anna.until(lambda: len(anna.chat) == 13, "twelve messages", 20)
+    groups = [message.album for message in anna.chat[1:]]
+    assert [groups.count(group) for group in dict.fromkeys(groups)] == [10, 2]
+    assert all(message.has_document == as_files for message in anna.chat[1:])
+    assert [message.text for message in anna.chat[1:]].count("my pictures") == 1
+    await expect(page.locator("#log li.own")).to_have_count(3)

@@ -7,6 +7,7 @@ from aiogram import Bot
 from aiogram.types import BufferedInputFile, InlineKeyboardButton, InlineKeyboardMarkup, InputMediaPhoto
 
 from sandbox.person import Person
+from sandbox.server import Sandbox
 from sandbox.shown import plain
 
 
@@ -121,6 +122,29 @@ async def test_the_transcript_reads_like_the_dialogue(bot: Bot, anna: Person, pn
         "#2 is deleted",
     ]
     assert anna.screen_text() == "#1 Anna: hello"
+
+
+async def test_a_person_sends_albums_of_photos_and_of_files(bot: Bot, anna: Person, png) -> None:
+    await bot.delete_webhook(drop_pending_updates=True)
+    photos = await anna.sends_album(png(10, 10), png(20, 20), png(30, 30), caption="three")
+    files = await anna.sends_documents(("a.png", png(), "image/png"), ("b.txt", b"b", "text/plain"), caption="two")
+    got = [update.message for update in await bot.get_updates(timeout=5)]
+    assert [message.media_group_id for message in got] == [photos[0].album] * 3 + [files[0].album] * 2
+    assert [message.caption for message in got] == ["three", None, None, None, "two"]
+    assert [message.photo[-1].width for message in got[:3]] == [10, 20, 30]
+    assert [message.document.file_name for message in got[3:]] == ["a.png", "b.txt"]
+    with pytest.raises(ValueError, match="2 to 10"):
+        await anna.sends_album(*[png()] * 11)
+
+
+async def test_a_thousand_people_wait_and_each_sees_the_own_answer(box: Sandbox, bot: Bot) -> None:
+    people = [box.person(f"P{n}", patience=30) for n in range(1000)]
+    for person in people:
+        await person.says("hi")
+    waiting = asyncio.gather(*(person.sees_text(f"for {person.id}") for person in people))
+    for person in people:
+        box.world.show(person._human, box.world.compose(person._human, box.world.bot) | {"text": f"for {person.id}"})
+    assert [message.id for message in await waiting] == [2] * 1000
 
 
 def test_labels_are_compared_without_emoji_and_case() -> None:

@@ -72,6 +72,17 @@ async def test_a_person_acts_through_the_page(http: aiohttp.ClientSession, box: 
     assert [message.id for message in box.people[0].chat] == [2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("kind", ["photo", "document"])
+async def test_several_files_make_an_album(http: aiohttp.ClientSession, anna: Person, png, kind: str) -> None:
+    form = aiohttp.FormData({"kind": kind, "caption": "c"})
+    for n in range(3):
+        form.add_field("file", png(), filename=f"{n}.png", content_type="image/png")
+    sent = await posted(http, f"/sandbox/chats/{anna.id}/messages", data=form)
+    assert [message["message_id"] for message in sent] == [2, 3, 4]
+    assert len({message["media_group_id"] for message in sent}) == 1
+    assert [message.text for message in anna.chat[1:]] == (["c", "", ""] if kind == "photo" else ["", "", "c"])
+
+
 async def test_wrong_requests_are_refused(http: aiohttp.ClientSession, anna: Person) -> None:
     chat = f"/sandbox/chats/{anna.id}"
     for path, body, status in (
@@ -80,7 +91,6 @@ async def test_wrong_requests_are_refused(http: aiohttp.ClientSession, anna: Per
         ("/sandbox/chats/1/messages", {"text": "x"}, 404),
         (f"{chat}/messages/99/forward", {}, 404),
         (f"{chat}/messages", [1], 400),
-        ("/sandbox/faults", {"kind": "earthquake"}, 400),
     ):
         async with http.post(path, json=body) as answer:
             assert answer.status == status, path
@@ -117,19 +127,3 @@ async def test_events_arrive_live_and_continue_after_a_break(http: aiohttp.Clien
         stream = frames(answer)
         await anext(stream)
         assert (await asyncio.wait_for(anext(stream), 2))["data"]["text"] == "missed"
-
-
-async def test_waiting_for_calls_and_setting_faults(http: aiohttp.ClientSession, bot: Bot, anna: Person) -> None:
-    faults = await posted(http, "/sandbox/faults", json={"kind": "too_many_requests", "method": "getMe", "retry_after": 7})
-    assert faults[0]["method"] == "getMe"
-    async with http.delete("/sandbox/faults") as answer:
-        assert await answer.json() == []
-    waiting = asyncio.create_task(http.get("/sandbox/wait", params={"method": "sendMessage", "count": 2}).__aenter__())
-    await bot.send_message(anna.id, "1")
-    await bot.send_message(anna.id, "2")
-    answer = await asyncio.wait_for(waiting, 2)
-    assert [c["params"]["text"] for c in await answer.json()] == ["1", "2"]
-    async with http.get("/sandbox/wait", params={"method": "sendPhoto", "timeout": "0"}) as late:
-        assert late.status == 408
-    async with http.get("/sandbox/ledger", params={"method": "sendMessage"}) as listed:
-        assert len(await listed.json()) == 2

@@ -1,19 +1,11 @@
 """Jobs and their transitions: fair claims, fences, leases, places, quota."""
 
-import random
-
 import pytest
 
-from storage.domain import TERMINAL, Job, JobState, User, WorkerState
+from storage.domain import TERMINAL, Job, JobState, User
 from storage.errors import LostLease, NotFound
 from storage.repositories.jobs import JobRepository
-from storage.repositories.workers import WorkerRepository
-from tests.storage.made import FAMILY, LANES, Store
-
-
-async def _place(store: Store, job: Job) -> int:
-    async with store.database.read() as session:
-        return (await JobRepository(session).queue_view(job, 15)).place
+from tests.storage.made import FAMILY, Store
 
 
 async def _running(store: Store, user: User) -> int:
@@ -72,6 +64,16 @@ async def test_who_has_fewest_drawings_running_is_next(store: Store) -> None:
     jobs = [await store.job(user) for user in (first, first, second, second)]
     claimed = [(await store.claimed(f"w{number}")).id for number in range(4)]
     assert claimed == [jobs[0].id, jobs[2].id, jobs[1].id, jobs[3].id]
+
+
+async def test_what_a_dead_worker_gave_back_waits_for_no_second_round(store: Store) -> None:
+    broken_off = await store.job(await store.user())
+    claimed = await store.claimed()
+    for _ in range(3):
+        await store.job(await store.user())
+    async with store.database.begin() as session:
+        await JobRepository(session).requeue(claimed, "worker lost", crashed=True)
+    assert (await store.claimed()).id == broken_off.id
 
 
 async def test_a_persons_own_jobs_are_claimed_in_order(store: Store) -> None:
@@ -244,53 +246,6 @@ async def test_a_crash_counts_and_a_drain_does_not(store: Store) -> None:
             await JobRepository(session).requeue(job, "why", crashed=crashed)
     now = await store.get(job)
     assert (now.state, now.attempt, now.crash_count, now.worker_id, now.step) == (JobState.QUEUED, 1, 1, None, 0)
-
-
-async def test_places_go_round_the_people(store: Store) -> None:
-    busy, single = await store.user(), await store.user()
-    mine = [await store.job(busy) for _ in range(3)]
-    theirs = await store.job(single)
-    assert [await _place(store, job) for job in (*mine, theirs)] == [1, 3, 4, 2]
-
-
-async def test_places_count_what_is_being_drawn_for_a_person(store: Store) -> None:
-    busy, single = await store.user(), await store.user()
-    mine = [await store.job(busy) for _ in range(2)]
-    await store.claimed()
-    theirs = await store.job(single)
-    assert [await _place(store, job) for job in (mine[1], theirs)] == [2, 1]
-
-
-@pytest.mark.parametrize("seed", range(4))
-async def test_places_are_the_order_of_the_claims(store: Store, seed: int) -> None:
-    dice = random.Random(seed)
-    people = [await store.user() for _ in range(4)]
-    for _ in range(10):
-        await store.job(dice.choice(people))
-    for _ in range(4):
-        job = await store.claimed()
-        if dice.random() < 0.5:
-            await store.rendered(job)
-    async with store.database.read() as session:
-        jobs = JobRepository(session)
-        waiting = [job for user in people for job in await jobs.active_of(user.id) if job.state == JobState.QUEUED]
-    places = {job.id: await _place(store, job) for job in waiting}
-    claimed = [(await store.claimed()).id for _ in waiting]
-    assert [places[job_id] for job_id in claimed] == list(range(1, len(waiting) + 1))
-
-
-async def test_a_waiting_person_sees_who_is_at_work_for_them(store: Store) -> None:
-    job = await store.job(await store.user())
-    async with store.database.begin() as session:
-        workers = WorkerRepository(session)
-        await workers.seen("ready", FAMILY, LANES, "cpu", WorkerState.IDLE)
-        await workers.seen("loading", FAMILY, ("flash",), "cpu", WorkerState.LOADING)
-        await workers.seen("other lane", FAMILY, ("base",), "cpu", WorkerState.IDLE)
-        await workers.seen("gone", FAMILY, LANES, "cpu", WorkerState.IDLE)
-    await store.sql("UPDATE worker SET seen_at = 1 WHERE id = 'gone'")
-    async with store.database.read() as session:
-        view = await JobRepository(session).queue_view(job, 15)
-    assert (view.place, view.workers, view.loading) == (1, 2, 1)
 
 
 @pytest.mark.parametrize("to", sorted(TERMINAL))

@@ -359,10 +359,8 @@ def job_file(job: Job, message_id: int) -> NewNotice:
 
 def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
     """What a result looks like, one picture or a sheet, and the name of its file; call it in a thread."""
-    if len(pictures) > 1:
-        data = as_sheet(pictures, lossless=as_file)
-    else:
-        data = without_loss(pictures[0]) if as_file else as_photo(pictures[0])
+    one = without_loss if as_file else as_photo
+    data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
     return data, f"kandinsky-{job.public_id}.{'png' if as_file else 'jpg'}"
 
 

@@ -12,7 +12,7 @@ _PAPER = (255, 255, 255)
 _THUMBNAIL = 320  # pixels a side
 _MARGIN = 14
 _BADGE = 52
-_WALL, _INK, _GONE = (24, 26, 31), (16, 17, 20), (58, 61, 68)
+_WALL, _INK, _GONE = (36, 39, 46), (16, 17, 20), (58, 61, 68)
 
 
 def as_photo(data: bytes) -> bytes:

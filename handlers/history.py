@@ -166,7 +166,8 @@ async def _show(
         page = min(max(page, 1), -(-count // PAGE))
         await screen(actor, "history.page", {"page": page, "find": find}, edit=edit)
     elif find:
-        await say(actor, "history.nothing-found", {"find": find}, _drawable(find, family))
+        choices = _drawable(find, family)
+        await say(actor, "history.not-drawn-yet" if choices else "history.nothing-found", {"find": find}, choices)
     else:
         await say(actor, "history.empty", None, examples(actor, family))
 

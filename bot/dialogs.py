@@ -1,5 +1,6 @@
 """aiogram's memory of dialogs, in SQL: it survives restarts, ends by itself, and asks SQL nothing where no dialog is open."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,7 @@ class Dialogs(BaseStorage):
         self._db, self._bot_id, self._keep_s = database, bot_id, keep_s
         self._keys = DefaultKeyBuilder(prefix="dialog", with_bot_id=True, with_business_connection_id=True, with_destiny=True)
         self._open: set[str] | None = None
+        self._looking = asyncio.Lock()
 
     def look_again(self) -> None:
         """Forget which dialogs are open; SQL is asked at the next update."""
@@ -54,20 +56,25 @@ class Dialogs(BaseStorage):
             await DialogRepository(session).forget_expired()
 
     async def _read(self, name: str) -> tuple[str | None, str]:
-        if self._open is None:
-            async with self._db.read() as session:
-                self._open = await DialogRepository(session).open_keys(f"dialog:{self._bot_id}:")
-        if name not in self._open:
+        if name not in await self._open_keys():
             return None, "{}"
         async with self._db.read() as session:
             found = await DialogRepository(session).get(name)
-        if found is None:
+        if found is None and self._open is not None:
             self._open.discard(name)
         return found or (None, "{}")
 
+    async def _open_keys(self) -> set[str]:
+        """Which dialogs are open; read once, so that no older reading takes the place of what was written since."""
+        async with self._looking:
+            if self._open is None:
+                async with self._db.read() as session:
+                    self._open = await DialogRepository(session).open_keys(f"dialog:{self._bot_id}:")
+            return self._open
+
     async def _write(self, name: str, state: str | None, data: str) -> None:
         """Keep a dialog for some time more; one with neither state nor data is over."""
-        known = self._open if self._open is not None else set()
+        known = await self._open_keys()
         over = state is None and data == "{}"
         if over and name not in known:
             return

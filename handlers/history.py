@@ -13,7 +13,7 @@ from aiogram.types import CallbackQuery, ForceReply, InlineKeyboardButton, Inlin
 from engine import catalog
 from engine.requests import RequestError, clean_prompt
 from handlers import result
-from handlers.ports import Actor, Choice, CountPictures, FindJob, FindScreen, Say, Screen, Show
+from handlers.ports import Actor, Choice, CountPictures, FindJob, FindScreen, Say, Screen, Show, Toast
 from handlers.start import examples
 from storage.domain import Job, Kept, Refused
 
@@ -116,9 +116,14 @@ async def open_card(query: CallbackQuery, callback_data: CardButton, actor: Acto
 
 
 @router.callback_query(SearchButton.filter())
-async def ask_for_words(query: CallbackQuery, actor: Actor, state: FSMContext, screen: Screen) -> None:
-    await state.set_state(Search.words)
+async def ask_for_words(
+    query: CallbackQuery, actor: Actor, state: FSMContext, raw_state: str | None, screen: Screen
+) -> Toast | None:
+    if raw_state == Search.words.state:  # it is asked already
+        return Toast("toast.look-below")
     await screen(actor, "history.ask")
+    await state.set_state(Search.words)
+    return None
 
 
 @router.message(StateFilter(Search.words), Command("cancel", ignore_case=True))

@@ -93,13 +93,16 @@ async def ask_from_queue(query: CallbackQuery, actor: Actor, active_jobs: Active
 @router.callback_query(AllButton.filter())
 async def cancel_all(
     query: CallbackQuery, callback_data: AllButton, actor: Actor, active_jobs: ActiveJobs, cancel: Cancel, screen: Screen
-) -> None:
+) -> Toast | None:
     if not callback_data.stop:
         await screen(actor, "cancel.all-kept", edit=True)
-        return
+        return None
     was = [await cancel(actor.user, job.public_id, actor.inbox_id) for job in await _wanted(actor, active_jobs)]
     stopped = sum(job.state in ACTIVE for job in was)
-    await screen(actor, "cancel.all-done" if stopped else "cancel.nothing", {"jobs": stopped}, edit=True)
+    if not stopped:  # pressed twice, or too late: whatever the message says by now, it stays
+        return Toast("cancel.nothing")
+    await screen(actor, "cancel.all-done", {"jobs": stopped}, edit=True)
+    return None
 
 
 @router.callback_query(CancelButton.filter(F.job))

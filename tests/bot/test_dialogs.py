@@ -1,5 +1,6 @@
 """aiogram's dialogs in SQL: they survive restarts, end by themselves, and cost nothing where there are none."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -99,3 +100,10 @@ async def test_an_expired_dialog_is_over_and_forgotten(dialogs: Dialogs, store: 
     assert await store.sql("SELECT * FROM dialog") == []
     await context.set_state(Toy.asked)
     assert await context.get_state() == "Toy:asked"
+
+
+async def test_what_is_opened_while_others_look_is_not_overlooked(dialogs: Dialogs) -> None:
+    """Right after a start many chats look at once which dialogs are open."""
+    first = [_context(dialogs, person).get_state() for person in range(2, 30)]
+    await asyncio.gather(*first, _context(dialogs, 1).set_state(Toy.asked))
+    assert await _context(dialogs, 1).get_state() == "Toy:asked"

@@ -9,12 +9,14 @@ from copy import deepcopy
 from typing import Any
 
 from aiogram import Bot, Dispatcher
+from aiogram.fsm.storage.base import BaseStorage
 from aiogram.methods import SetMyCommands, SetMyDescription, SetMyShortDescription, TelegramMethod
 from aiogram.types import BotCommand
 
 from bot import metrics
 from bot.broker import Bell, make_celery
 from bot.delivery import Deliverer
+from bot.dialogs import Dialogs
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
@@ -37,7 +39,7 @@ from bot.texts import LANGUAGES, Texts
 from bot.web import Webhook
 from engine import catalog
 from engine.requests import RequestError
-from handlers import errors, fallback, imagine, result, start, suggest, waiting
+from handlers import errors, fallback, history, imagine, result, settings, start, suggest, waiting
 from storage.database import Database
 from storage.media import MediaStore
 from storage.repositories.stats import StatsRepository
@@ -50,13 +52,16 @@ _LOOPS = {"intake": ("poll", "pump"), "deliver": ("deliver",), "sweep": ("sweep"
 _STUCK_S = 30.0  # a loop that has not come round for so long is what /health tells
 _SHARED_TICK_S = 0.2  # how often the inbox is looked at when other processes fill it, too
 
-COMMANDS = ("start", "help", "imagine", "cancel")
+COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start")
 
 
-def make_dispatcher(**handed: Any) -> Dispatcher:
-    """Build the dispatcher with every router; `handed` are the callables that handlers name as arguments."""
-    dispatcher = Dispatcher(disable_fsm=True, **handed)
-    for module in (errors, start, waiting, result, suggest, imagine, fallback):
+def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
+    """Build the dispatcher with every router; `handed` are the callables that handlers name as arguments.
+
+    A dialog needs no lock of its own: the pump hands over one update of a chat at a time.
+    """
+    dispatcher = Dispatcher(storage=dialogs, **handed)
+    for module in (errors, history, start, waiting, settings, result, suggest, imagine, fallback):
         dispatcher.include_router(deepcopy(module.router))  # a router has one dispatcher; a process may have more
     return dispatcher
 
@@ -89,6 +94,7 @@ class Application:
         media = MediaStore(storage.media)
         self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media)
         desk = Desk(self._db, self._deliverer.wake)
+        self._dialogs = Dialogs(self._db, bot.id)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
             done = await jobs.submit(*args, **kwargs)
@@ -101,6 +107,7 @@ class Application:
             return done
 
         self._dispatcher = make_dispatcher(
+            self._dialogs,
             submit=submit,
             cancel=cancel,
             active_jobs=jobs.active,
@@ -109,7 +116,12 @@ class Application:
             say=desk.say,
             show=desk.show,
             send_file=desk.send_file,
+            screen=desk.screen,
+            find_screen=desk.find_screen,
+            count_pictures=desk.count_pictures,
+            change_settings=desk.change_settings,
             family=drawing.family,
+            languages=LANGUAGES,
         )
         self._dispatcher.update.outer_middleware(ActorMiddleware(self._db, bot.id))
 
@@ -140,8 +152,9 @@ class Application:
 
     async def _take_in(self) -> None:
         """Handle under one lease: two processes that read the inbox would handle an update twice. Who polls does that, too."""
-        answer = answering(self._bot, self._texts)
+        answer = answering(self._bot, self._texts, self._db)
         tick_s = 1.0 if self._webhook is None else _SHARED_TICK_S
+        self._dialogs.look_again()
         async with asyncio.TaskGroup() as tasks:
             if self._webhook is None:
                 tasks.create_task(Poller(self._bot, self._db, self._arrived).run())
@@ -157,6 +170,7 @@ class Application:
             try:
                 await self._jobs.sweep()
                 await forget_old(self._db, self._bot.id)
+                await self._dialogs.forget_expired()
                 self._deliverer.limiter.forget_idle()
                 self._deliverer.wake()
             except Exception as error:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from aiogram import Bot
-from aiogram.types import BufferedInputFile, InputMediaPhoto, Message, ReplyParameters
+from aiogram.types import BufferedInputFile, InputMediaDocument, InputMediaPhoto, Message, ReplyParameters
 
 from bot import metrics
 from bot.jobs import Jobs, job_notice
@@ -23,8 +23,11 @@ from bot.limiter import Limiter
 from bot.logs import log_about
 from bot.messages import Messages, Said
 from bot.outbox import Outbox
-from bot.presentation import as_file, as_photo, as_sheet
+from bot.presentation import as_file as without_loss
+from bot.presentation import as_photo, as_sheet
+from bot.screens import SCREENS, Screens
 from bot.telegram import Fate, Tried, attempt
+from engine.requests import from_json
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
 from storage.media import MediaStore
@@ -52,6 +55,7 @@ class Deliverer:
 
     def __post_init__(self) -> None:
         self._outbox = Outbox(self.database, self.bot.id)
+        self._screens = Screens(self.database, self.jobs, self.messages, self.media)
         self._busy: set[int] = set()
         self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
         self._tasks: set[asyncio.Task[None]] = set()
@@ -193,27 +197,28 @@ class Deliverer:
     async def _send_result(self, delivery: Delivery, job: Job, language: str) -> None:
         log_about(job=job.public_id)
         pictures = await self._outbox.pictures_of(job.id)
+        form = await self._outbox.wanted_form(job.user_id)
         data = await asyncio.gather(*(asyncio.to_thread(self.media.get, picture.media_id) for picture in pictures))
-        photo = await asyncio.to_thread(as_photo, data[0]) if len(data) == 1 else await asyncio.to_thread(as_sheet, data)
         again = delivery.state == SendState.UNKNOWN
         said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
-        file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
+        as_file = form == "file"
+        file = BufferedInputFile(*await asyncio.to_thread(_shown, job, data, as_file))
         reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
-            tried = await attempt(self._edit_photo(job.chat_id, job.status_message_id, file, said))
+            tried = await attempt(self._edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
             reached(Place.AFTER_CALL)
             if tried.fate != Fate.GONE:
-                await self._after_result(delivery, job, tried, job.status_message_id, safe=True)
+                await self._after_result(delivery, job, tried, job.status_message_id, form, safe=True)
                 return
             await self._outbox.no_status_message(job.id)
         elif again:
-            await self._make_room(delivery, job, language)
+            await self._make_room(delivery, job, language, form)
             return
         await self._outbox.sending(job.id, 1)
-        tried = await attempt(self._send_photo(job.chat_id, file, said, job.reply_to_message_id))
-        await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, safe=False)
+        tried = await attempt(self._send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
+        await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, form, safe=False)
 
-    async def _make_room(self, delivery: Delivery, job: Job, language: str) -> None:
+    async def _make_room(self, delivery: Delivery, job: Job, language: str, form: str) -> None:
         """A picture was sent, perhaps: before its one copy, send a line of text for it to replace. So no third can come."""
         said = self.messages.coming(language)
         tried = await attempt(self._say(job.chat_id, said, job.reply_to_message_id))
@@ -222,17 +227,19 @@ class Deliverer:
         elif tried.fate in (Fate.NOT_APPLIED, Fate.AMBIGUOUS):
             await self._outbox.again(job.id, 1, self._delay(job.chat_id, tried, delivery.attempt), tried.error, unknown=True)
         else:
-            await self._after_result(delivery, job, tried, None, safe=False)
+            await self._after_result(delivery, job, tried, None, form, safe=False)
 
     async def _after_result(
-        self, delivery: Delivery, job: Job, tried: Tried[Message], message_id: int | None, *, safe: bool
+        self, delivery: Delivery, job: Job, tried: Tried[Message], message_id: int | None, form: str, *, safe: bool
     ) -> None:
         """Write down what became of a result; `safe` tries can be repeated without being seen."""
         if tried.fate in (Fate.DONE, Fate.SAME) and message_id is not None:
             photo = tried.answer.photo[-1] if tried.answer and tried.answer.photo else None
             took_s = (job.rendered_at or 0) - job.created_at
-            ping = job_ping(job, message_id) if safe and took_s > _PING_AFTER_S else None
-            await self._outbox.delivered(job, message_id, photo, ping)
+            follow = [job_ping(job, message_id)] if safe and took_s > _PING_AFTER_S else []
+            if form == "both":
+                follow.append(job_file(job, message_id))
+            await self._outbox.delivered(job, message_id, photo, follow)
             metrics.job("delivered")
             log.info("delivered")
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
@@ -247,26 +254,23 @@ class Deliverer:
 
     async def _send_notice(self, notice: Notice, language: str) -> None:
         log_about(job=notice.params.get("job"))
-        target = notice.edit_message_id
+        target, said = notice.edit_message_id, None
         if notice.key == "view":
             call: Awaitable[Message | bool] = self._view(notice, language)
         elif notice.key == "file":
             call = await self._file(notice)
         else:
-            said = self.messages.notice(notice, language)
+            live = notice.key in SCREENS
+            said = await self._screens.draw(notice, language) if live else self.messages.notice(notice, language)
             if notice.job_id is not None and target is None:
                 target = (await self._outbox.job(notice.job_id)).status_message_id
-            if target is not None:
-                call = self._edit_text(notice.chat_id, target, said)
-            else:
-                call = self._say(notice.chat_id, said, notice.reply_to_message_id)
+            call = self._put(notice, said, target)
         if target is None:
             await self._outbox.notice_sending(notice.id)
         tried = await attempt(call)
-        if tried.fate == Fate.GONE and notice.job_id is not None and notice.key != "view":
+        if tried.fate == Fate.GONE and said is not None and (notice.job_id is not None or notice.key in SCREENS):
             await self._outbox.notice_sending(notice.id)
-            said = self.messages.notice(notice, language)
-            target, tried = None, await attempt(self._say(notice.chat_id, said, notice.reply_to_message_id))
+            target, tried = None, await attempt(self._put(notice, said, None))
         await self._after_notice(notice, tried, safe=target is not None)
 
     async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], *, safe: bool) -> None:
@@ -286,15 +290,15 @@ class Deliverer:
         """Show one picture of a sheet, or the sheet again, in the message that the button stands under."""
         job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
         pictures = await self._outbox.pictures_of(job.id)
-        said = self.messages.result(job, pictures, language, index)
+        said = self.messages.result(job, pictures, language, index, back=notice.params.get("back"))
         known = await self._outbox.file_id(job, pictures, index)
         if known is not None:
-            return await self._edit_photo(notice.chat_id, notice.edit_message_id, known, said)
+            return await self._edit_picture(notice.chat_id, notice.edit_message_id, known, said)
         wanted = [pictures[index - 1]] if index else pictures
         data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
         photo = await asyncio.to_thread(as_photo, data[0]) if index else await asyncio.to_thread(as_sheet, data)
         file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
-        answer = await self._edit_photo(notice.chat_id, notice.edit_message_id, file, said)
+        answer = await self._edit_picture(notice.chat_id, notice.edit_message_id, file, said)
         if index and answer.photo:
             await self._outbox.remember_file(pictures[index - 1].id, "photo", answer.photo[-1])
         return answer
@@ -308,7 +312,7 @@ class Deliverer:
         if known is not None:
             return self._send_document(notice, known)
         data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
-        png = await asyncio.to_thread(as_file, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
+        png = await asyncio.to_thread(without_loss, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
         name = f"kandinsky-{job.public_id}{f'-{index}' if index else ''}.png"
         return self._send_new_file(notice, BufferedInputFile(png, name), wanted[0].id if index else None)
 
@@ -321,27 +325,37 @@ class Deliverer:
     async def _send_document(self, notice: Notice, file: BufferedInputFile | str) -> Message:
         return await self.bot.send_document(notice.chat_id, file, reply_parameters=_reply(notice.reply_to_message_id))
 
+    async def _put(self, notice: Notice, said: Said, target: int | None) -> Message | bool:
+        """Let a notice say what it says, in the message that it changes or in a new one."""
+        chat_id, reply_to = notice.chat_id, notice.reply_to_message_id
+        if said.photo is None:
+            return await (self._edit_text(chat_id, target, said) if target else self._say(chat_id, said, reply_to))
+        file = BufferedInputFile(said.photo, "kandinsky.jpg")
+        return await (
+            self._edit_picture(chat_id, target, file, said) if target else self._send_picture(chat_id, file, said, reply_to)
+        )
+
     async def _say(self, chat_id: int, said: Said, reply_to: int | None) -> Message:
         return await self.bot.send_message(chat_id, said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
 
     async def _edit_text(self, chat_id: int, message_id: int | None, said: Said) -> Message | bool:
-        return await self.bot.edit_message_text(said.text, chat_id=chat_id, message_id=message_id, reply_markup=said.keyboard)
+        return await self.bot.edit_message_text(said.text, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
 
-    async def _edit_photo(self, chat_id: int, message_id: int | None, file: BufferedInputFile | str, said: Said) -> Message:
-        answer = await self.bot.edit_message_media(
-            InputMediaPhoto(media=file, caption=said.text),
-            chat_id=chat_id,
-            message_id=message_id,
-            reply_markup=said.keyboard,
-        )
+    async def _edit_picture(
+        self, chat_id: int, message_id: int | None, file: BufferedInputFile | str, said: Said, *, as_file: bool = False
+    ) -> Message:
+        kind = InputMediaDocument if as_file else InputMediaPhoto
+        media = kind(media=file, caption=said.text)
+        answer = await self.bot.edit_message_media(media, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
         if not isinstance(answer, Message):
             raise TypeError("editMessageMedia of our own message answers with the message")
         return answer
 
-    async def _send_photo(self, chat_id: int, file: BufferedInputFile, said: Said, reply_to: int | None) -> Message:
-        return await self.bot.send_photo(
-            chat_id, file, caption=said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to)
-        )
+    async def _send_picture(
+        self, chat_id: int, file: BufferedInputFile, said: Said, reply_to: int | None, *, as_file: bool = False
+    ) -> Message:
+        send = self.bot.send_document if as_file else self.bot.send_photo
+        return await send(chat_id, file, caption=said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
 
     def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
         """How long to wait before the next try: as told, or 0.5 s doubling to 60 s."""
@@ -359,6 +373,20 @@ def job_ping(job: Job, message_id: int) -> NewNotice:
     """A short reply under a result that took long: an edit alone makes no sound."""
     ready = job_notice(job, "job.ready")
     return replace(ready, dedupe_key=f"job:{job.id}:ready", job_id=None, reply_to_message_id=message_id)
+
+
+def job_file(job: Job, message_id: int) -> NewNotice:
+    """The same result without loss, for a person who wants both; once, under the picture."""
+    index = 0 if from_json(job.params).pictures > 1 else 1
+    file = replace(job_notice(job, "file"), dedupe_key=f"job:{job.id}:file", params={"index": index})
+    return replace(file, reply_to_message_id=message_id)
+
+
+def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
+    """What a result looks like, one picture or a sheet, and the name of its file; call it in a thread."""
+    one = without_loss if as_file else as_photo
+    data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
+    return data, f"kandinsky-{job.public_id}.{'png' if as_file else 'jpg'}"
 
 
 def _backoff(attempts: int) -> float:

@@ -13,6 +13,7 @@ from bot.texts import Texts, best_language
 from handlers.ports import Actor, Choice, Toast
 from storage.database import Database
 from storage.domain import Job, NewNotice, User
+from storage.repositories.history import HistoryRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
@@ -48,15 +49,25 @@ class ActorMiddleware(BaseMiddleware):
         return await handler(event, data)
 
 
-def answering(bot: Bot, texts: Texts) -> Callable[[Update, Any], Awaitable[None]]:
+def answering(bot: Bot, texts: Texts, database: Database) -> Callable[[Update, Any], Awaitable[None]]:
     """Make what answers every press after its handler, whatever that did: no spinner stays on a button."""
+
+    async def language_of(person: TelegramUser) -> str:
+        """What the person chose; with no database to ask, what their Telegram speaks."""
+        try:
+            async with database.read() as session:
+                known = await UserRepository(session).find(bot.id, person.id)
+        except Exception as error:
+            log.warning("language not read: %s", type(error).__name__)
+            known = None
+        return known.language if known else best_language(person.language_code)
 
     async def answer(update: Update, result: Any) -> None:
         query = update.callback_query
         if query is None:
             return
         toast = result if isinstance(result, Toast) else None
-        text = texts.plain(best_language(query.from_user.language_code), toast.key) if toast else None
+        text = texts.plain(await language_of(query.from_user), toast.key) if toast else None
         tried = await attempt(bot.answer_callback_query(query.id, text=text, show_alert=toast.alert if toast else None))
         if tried.fate not in (Fate.DONE, Fate.REFUSED):  # "query is too old" is nobody's fault
             log.warning("press not answered: %s", tried.error)
@@ -72,12 +83,14 @@ class Desk:
 
     async def say(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, choices: Sequence[Choice] = ()) -> None:
         params = {**(values or {}), "choices": [{"label": choice.label, "prompt": choice.prompt} for choice in choices]}
-        await self._owe(
-            actor, _notice(actor, key, f"u:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{actor.update_id}", params)
-        )
+        await self._owe(actor, _notice(actor, key, _key(actor), params))
 
-    async def show(self, actor: Actor, job: Job, index: int) -> None:
-        await self._owe_once(actor, job, "view", index, edit=actor.message_id)
+    async def screen(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None:
+        message_id = actor.message_id if edit else None
+        await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id))
+
+    async def show(self, actor: Actor, job: Job, index: int, back: str | None = None) -> None:
+        await self._owe_once(actor, job, "view", index, edit=actor.message_id, back=back)
 
     async def send_file(self, actor: Actor, job: Job, index: int) -> None:
         await self._owe_once(actor, job, "file", index, reply=actor.message_id, quiet_s=_SAME_FILE_S)
@@ -92,6 +105,18 @@ class Desk:
         choices = (params or {}).get("choices", [])
         return str(choices[index]["prompt"]) if 0 <= index < len(choices) else None
 
+    async def find_screen(self, user: User, notice: str) -> Mapping[str, Any]:
+        async with self._db.read() as session:
+            return await NoticeRepository(session).params(notice, user.id) or {}
+
+    async def count_pictures(self, user: User, find: str = "") -> int:
+        async with self._db.read() as session:
+            return await HistoryRepository(session).count(user.id, find)
+
+    async def change_settings(self, user: User, changes: Mapping[str, Any]) -> None:
+        async with self._db.begin() as session:
+            await UserRepository(session).change_settings(user.id, changes)
+
     async def _owe_once(
         self,
         actor: Actor,
@@ -101,21 +126,33 @@ class Desk:
         edit: int | None = None,
         reply: int | None = None,
         quiet_s: float = 0.0,
+        back: str | None = None,
     ) -> None:
         """Presses while one is on its way, or within `quiet_s` after, are the same wish; a later one is new."""
         stem = f"{key}:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{job.id}:{index}:"
         async with self._db.begin() as session:
             notices = NoticeRepository(session)
+            if edit is not None:
+                await notices.drop_waiting_edits(actor.user.bot_id, actor.chat_id, edit)
             key_n = f"{stem}{await notices.settled_count(stem, quiet_s)}"
-            await notices.add(_notice(actor, key, key_n, {"index": index}, job=job, edit=edit, reply=reply))
+            params = {"index": index} | ({"back": back} if back is not None else {})
+            await notices.add(_notice(actor, key, key_n, params, job=job, edit=edit, reply=reply))
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
 
     async def _owe(self, actor: Actor, notice: NewNotice) -> None:
         async with self._db.begin() as session:
-            await NoticeRepository(session).add(notice)
+            notices = NoticeRepository(session)
+            if notice.edit_message_id is not None:
+                await notices.drop_waiting_edits(notice.bot_id, notice.chat_id, notice.edit_message_id)
+            await notices.add(notice)
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
+
+
+def _key(actor: Actor) -> str:
+    """An update is answered once, however often it is handled."""
+    return f"u:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{actor.update_id}"
 
 
 def _notice(

@@ -1,14 +1,17 @@
 """What each outgoing message says and shows: status lines, results, notices. Texts by key, buttons from the handlers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from aiogram.types import InlineKeyboardMarkup
+from aiogram.types import ForceReply, InlineKeyboardMarkup
+from babel.dates import format_date
 
 from bot.jobs import eta
 from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json, image_seed
-from handlers import result, suggest, waiting
+from handlers import history, result, suggest, waiting
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
@@ -17,10 +20,16 @@ _BAR = 10
 
 @dataclass(frozen=True)
 class Said:
-    """A text with its buttons."""
+    """A text with its buttons; with a photo (JPEG) it is the caption."""
 
     text: str
-    keyboard: InlineKeyboardMarkup | None = None
+    keyboard: InlineKeyboardMarkup | ForceReply | None = None
+    photo: bytes | None = None
+
+    @property
+    def inline(self) -> InlineKeyboardMarkup | None:
+        """The buttons that an edited message can have."""
+        return self.keyboard if isinstance(self.keyboard, InlineKeyboardMarkup) else None
 
 
 class Messages:
@@ -29,9 +38,10 @@ class Messages:
 
     def status(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> Said:
         """The one line that a person watches while a job waits and is drawn."""
-        return Said(self._status_text(job, language, view, timing), waiting.keyboard(job, self._label(language)))
+        return Said(self.status_text(job, language, view, timing), waiting.keyboard(job, self.label(language)))
 
-    def _status_text(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> str:
+    def status_text(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> str:
+        """Where a job stands, in words."""
         if job.cancel_requested:
             return self._texts(language, "status.stopping")
         if job.state == JobState.RUNNING:
@@ -44,14 +54,27 @@ class Messages:
             return self._texts(language, "status.no-worker" if view else "status.accepted")
         if view.loading == view.workers:
             return self._texts(language, "status.loading")
-        expected = eta(view, timing)
+        text = self._queued(view, eta(view, timing), language)
+        if view.people_before:
+            text += " " + self._texts(language, "status.people-before", {"people": view.people_before})
+        return text
+
+    def _queued(self, view: QueueView, expected: tuple[float, float] | None, language: str) -> str:
         if expected is None:
             return self._texts(language, "status.queued", {"place": view.place})
-        return self._texts(language, "status.queued-eta", {"place": view.place, "seconds": max(1, round(expected[0]))})
+        likely, worst = (max(1, round(seconds)) for seconds in expected)
+        if worst - likely <= 1:
+            return self._texts(language, "status.queued-eta", {"place": view.place, "seconds": likely})
+        return self._texts(language, "status.queued-range", {"place": view.place, "likely": likely, "seconds": worst})
 
-    def result(self, job: Job, pictures: list[Picture], language: str, index: int, again: bool = False) -> Said:
-        """Caption and buttons of a result: the whole sheet (index 0), or its index-th picture."""
-        request = from_json(job.params)
+    def result(
+        self, job: Job, pictures: list[Picture], language: str, index: int, again: bool = False, back: str | None = None
+    ) -> Said:
+        """Caption and buttons of a result: the whole sheet (index 0), or its index-th picture.
+
+        `back` makes it a card of the history: with its date, and the way back to that page.
+        """
+        request, label = from_json(job.params), self.label(language)
         values = {
             "prompt": shorten(prompt_of(request), _PROMPT_IN_CAPTION),
             "seed": job.seed if index == 0 else image_seed(request, index - 1),
@@ -62,7 +85,10 @@ class Messages:
         text = self._texts(language, "result.caption", values)
         if again:
             text += "\n" + self._texts(language, "result.sent-again")
-        return Said(text, result.keyboard(job, len(pictures), index, self._label(language)))
+        if back is None:
+            return Said(text, result.keyboard(job, len(pictures), index, label))
+        text += "\n" + self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)})
+        return Said(text, history.card_keyboard(job, len(pictures), index, back, label))
 
     def coming(self, language: str) -> Said:
         """A line that a picture will replace."""
@@ -70,7 +96,7 @@ class Messages:
 
     def notice(self, notice: Notice, language: str) -> Said:
         """A notice's text, with the buttons that belong to it."""
-        key, params, label = notice.key, notice.params, self._label(language)
+        key, params, label = notice.key, notice.params, self.label(language)
         if key in ("job.failed", "job.cancelled"):
             values = dict(params)
             if key == "job.failed":
@@ -80,14 +106,30 @@ class Messages:
             else:
                 key = "job.cancelled" if params.get("refund", True) else "job.cancelled-kept"
             return Said(self._texts(language, key, values), result.retry_keyboard(str(params["job"]), label))
-        return Said(self._texts(language, key, params), suggest.keyboard(notice.public_id, params))
+        if key == "history.ask":
+            return Said(self._texts(language, key, {"example": label("history.example")}), history.question(label))
+        keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params)
+        return Said(self._texts(language, key, params), keyboard)
+
+    def turn(self, view: QueueView, waits: bool, language: str) -> str:
+        """Where a person stands among all who wait, by people; empty where nobody waits."""
+        if not view.people:
+            return ""
+        if not waits:
+            return self._texts(language, "queue.served", {"people": view.people})
+        key = "queue.alone" if view.people == 1 else "queue.turn"
+        return self._texts(language, key, {"place": view.people_before + 1, "people": view.people})
+
+    def text(self, language: str, key: str, values: Mapping[str, object] | None = None) -> str:
+        """A text as Telegram HTML."""
+        return self._texts(language, key, values)
 
     def _engine_name(self, request: Request, language: str) -> str:
         title = catalog.family(request.family).title
         flash = isinstance(request, TextToImage) and request.flash
         return f"{title} {self._texts.plain(language, 'engine.flash' if flash else 'engine.base')}"
 
-    def _label(self, language: str) -> "Label":
+    def label(self, language: str) -> "Label":
         return Label(self._texts, language)
 
 
@@ -98,13 +140,18 @@ class Label:
     texts: Texts
     language: str
 
-    def __call__(self, key: str) -> str:
-        return self.texts.plain(self.language, key)
+    def __call__(self, key: str, values: Mapping[str, object] | None = None) -> str:
+        return self.texts.plain(self.language, key, values)
 
 
 FAILURES = frozenset(
     f"failed.{reason}" for reason in ("engine", "poison", "deadline", "oom", "refused", "undeliverable", "withheld")
 )
+
+
+def _day(at: float, language: str) -> str:
+    """A date in words: 21 November 2026 (UTC, for where a person is we do not know)."""
+    return str(format_date(datetime.fromtimestamp(at, UTC).date(), "d MMMM y", locale=language))
 
 
 def prompt_of(request: Request) -> str:

@@ -1,5 +1,6 @@
 """What is owed to chats, read and settled in SQL: each method is one transaction of the deliverer."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from aiogram.types import Document, PhotoSize
@@ -93,7 +94,13 @@ class Outbox:
         async with self._db.begin() as session:
             await JobRepository(session).set_status_message(job_id, None)
 
-    async def delivered(self, job: Job, message_id: int, photo: PhotoSize | None, ping: NewNotice | None) -> None:
+    async def wanted_form(self, user_id: int) -> str:
+        """What this person's results come as: "photo", "file" or "both"."""
+        async with self._db.read() as session:
+            return (await UserRepository(session).settings(user_id)).delivery
+
+    async def delivered(self, job: Job, message_id: int, photo: PhotoSize | None, follow: Collection[NewNotice]) -> None:
+        """The result is in the chat; `follow` are messages that are owed from here on."""
         async with self._db.begin() as session:
             await DeliveryRepository(session).mark(
                 job.id, 1, SendState.SENT,
@@ -102,8 +109,8 @@ class Outbox:
                 file_unique_id=photo.file_unique_id if photo else None,
             )  # fmt: skip
             await JobRepository(session).finish(job, JobState.DELIVERED, "delivered", refund=False)
-            if ping is not None:
-                await NoticeRepository(session).add(ping)
+            for notice in follow:
+                await NoticeRepository(session).add(notice)
             reached(Place.BEFORE_DELIVERED)
 
     async def undeliverable(self, job: Job, error: str | None, *, blocked: bool) -> None:

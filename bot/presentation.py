@@ -1,13 +1,18 @@
 """How pictures look in a chat: never a stamp, several as one sheet. Pillow only; call it in a thread."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 SMALLEST_SIDE = 512  # pixels; a nano picture has 128
 _GAP = 8
 _PAPER = (255, 255, 255)
+
+_THUMBNAIL = 320  # pixels a side
+_MARGIN = 14
+_BADGE = 52
+_WALL, _INK, _GONE = (36, 39, 46), (16, 17, 20), (58, 61, 68)
 
 
 def as_photo(data: bytes) -> bytes:
@@ -38,6 +43,47 @@ def as_sheet(pictures: Sequence[bytes], lossless: bool = False) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def as_thumbnail(data: bytes) -> bytes:
+    """Make the small copy of a picture that the history shows: its middle as a square, as JPEG."""
+    return _jpeg(ImageOps.fit(_open(data), (_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS))
+
+
+def as_gallery(thumbnails: Sequence[bytes | None]) -> bytes:
+    """Lay small copies out in rows of three, rounded, each with its number from 1; None is a picture that is gone."""
+    columns = 3 if len(thumbnails) > 2 else len(thumbnails)
+    rows = -(-len(thumbnails) // columns)
+    tile = _THUMBNAIL if columns == 3 else _THUMBNAIL * 3 // 2
+    step, radius = tile + _MARGIN, tile // 14
+    gallery = Image.new("RGB", (columns * step + _MARGIN, rows * step + _MARGIN), _WALL)
+    corners = _smooth_mask(tile, lambda draw, side: draw.rounded_rectangle((0, 0, side - 1, side - 1), side // 14, fill=255))
+    for index, data in enumerate(thumbnails):
+        at = (_MARGIN + index % columns * step, _MARGIN + index // columns * step)
+        picture = Image.new("RGB", (tile, tile), _GONE) if data is None else _small(data, tile)
+        gallery.paste(picture, at, corners)
+        _number(gallery, (at[0] + radius // 2, at[1] + radius // 2), index + 1)
+    return _jpeg(gallery)
+
+
+def _small(data: bytes, side: int) -> Image.Image:
+    picture = Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB")
+    return picture if picture.size == (side, side) else picture.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _number(gallery: Image.Image, at: tuple[int, int], number: int) -> None:
+    """Write a number on a dark disc, legible over any picture."""
+    disc = _smooth_mask(_BADGE, lambda draw, side: draw.ellipse((0, 0, side - 1, side - 1), fill=205))
+    gallery.paste(Image.new("RGB", (_BADGE, _BADGE), _INK), at, disc)
+    middle = (at[0] + _BADGE / 2, at[1] + _BADGE / 2)
+    ImageDraw.Draw(gallery).text(middle, str(number), fill=_PAPER, font=ImageFont.load_default(_BADGE * 0.62), anchor="mm")
+
+
+def _smooth_mask(side: int, shape: Callable[[ImageDraw.ImageDraw, int], None]) -> Image.Image:
+    """Draw a mask four times as large and shrink it, for edges without steps."""
+    mask = Image.new("L", (4 * side, 4 * side), 0)
+    shape(ImageDraw.Draw(mask), 4 * side)
+    return mask.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def _open(data: bytes) -> Image.Image:

@@ -1,12 +1,17 @@
-"""Every word a person reads, looked up by key in `locales/`, with values made safe for Telegram's HTML."""
+"""Every word a person reads, looked up by key in `locales/`, with values made safe for Telegram's HTML.
+
+A text with a placeholder `{name:n}` has plural forms, and that number chooses among them; `{name:nth}` is an ordinal.
+"""
 
 import gettext
 import html
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 LANGUAGES = ("en", "ru")
 _FOLDER = Path(__file__).parent.parent / "locales"
+_COUNTED = re.compile(r"\{(\w+):n\}")
 
 
 class TextsError(Exception):
@@ -24,14 +29,32 @@ class Texts:
 
     def __call__(self, language: str, key: str, values: Mapping[str, object] | None = None) -> str:
         """Return a text as Telegram HTML. Raises: KeyError for a key that `locales/` lacks."""
-        text = self._catalogs[best_language(language)].gettext(key)
+        catalog = self._catalogs[best_language(language)]
+        text = catalog.gettext(key)  # of a plural, the form for 1
         if text == key:
             raise KeyError(key)
-        return text.format_map({name: _shown(value) for name, value in (values or {}).items()})
+        shown = {name: _shown(value) for name, value in (values or {}).items()}
+        counted = _COUNTED.search(text)
+        if counted:
+            number = shown[counted[1]]
+            if not isinstance(number, int):
+                raise TypeError(f"{key} counts {counted[1]}, which is no whole number")
+            text = catalog.ngettext(key, key, abs(number))
+        return text.format_map(shown)
 
     def plain(self, language: str, key: str, values: Mapping[str, object] | None = None) -> str:
         """Return a text for a place without markup: a button, a toast."""
         return html.unescape(self(language, key, values))
+
+
+class _Number(int):
+    """A whole number in a text: `{name}` and `{name:n}` are its digits, `{name:nth}` adds the English ordinal's ending."""
+
+    def __format__(self, spec: str) -> str:
+        if spec != "nth":
+            return str(int(self))
+        ending = "th" if self % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(self % 10, "th")
+        return f"{int(self)}{ending}"
 
 
 def best_language(code: str | None) -> str:
@@ -48,9 +71,11 @@ def shorten(text: str, limit: int) -> str:
     return kept.rstrip() + "…"
 
 
-def _shown(value: object) -> str:
+def _shown(value: object) -> object:
     if isinstance(value, list | tuple):
-        return ", ".join(_shown(item) for item in value)
+        return ", ".join(str(_shown(item)) for item in value)
+    if isinstance(value, int):
+        return _Number(value)
     if isinstance(value, float):
         return f"{value:g}"
     return html.escape(str(value), quote=False)

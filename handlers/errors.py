@@ -9,7 +9,7 @@ from aiogram.types import ErrorEvent
 
 from engine import catalog
 from engine.requests import RequestError, clean_prompt
-from handlers.ports import Actor, Choice, Say, Toast
+from handlers.ports import Actor, Choice, Say, Screen, Toast
 from handlers.start import examples
 from storage.domain import Refused
 
@@ -30,13 +30,16 @@ async def request_refused(event: ErrorEvent, actor: Actor, say: Say, family: str
 
 
 @router.error(ExceptionTypeFilter(Refused))
-async def refused(event: ErrorEvent, actor: Actor, say: Say) -> Toast | None:
+async def refused(event: ErrorEvent, actor: Actor, say: Say, screen: Screen) -> Toast | None:
     error = event.exception
     if not isinstance(error, Refused):
         raise error
     if event.update.callback_query and not error.values:
         return Toast(error.code, alert=True)
-    await say(actor, error.code, error.values)
+    if error.code == "refused.queue-full":
+        await screen(actor, error.code, error.values)  # with what is on its way, and a button to stop each
+    else:
+        await say(actor, error.code, error.values)
     return Toast("toast.look-below") if event.update.callback_query else None
 
 

@@ -70,9 +70,39 @@ class FindChoice(Protocol):
 
 
 class Show(Protocol):
-    """Show picture `index` of a job (0: the whole sheet) in the message that was pressed."""
+    """Show picture `index` of a job (0: the whole sheet) in the message that was pressed.
 
-    async def __call__(self, actor: Actor, job: Job, index: int) -> None: ...
+    `back` makes it a card: it names the history page that the person came from.
+    """
+
+    async def __call__(self, actor: Actor, job: Job, index: int, back: str | None = None) -> None: ...
+
+
+class Screen(Protocol):
+    """Owe the person a message by the key of its text; some are drawn from SQL at the moment they are sent.
+
+    `edit`: it takes the place of the message that was pressed.
+    """
+
+    async def __call__(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None: ...
+
+
+class FindScreen(Protocol):
+    """Find the values behind a message that the bot sent to this person; none where there is no such message."""
+
+    async def __call__(self, user: User, notice: str) -> Mapping[str, Any]: ...
+
+
+class CountPictures(Protocol):
+    """How many pictures this person has drawn, or has drawn of prompts with all words of `find`."""
+
+    async def __call__(self, user: User, find: str = "") -> int: ...
+
+
+class ChangeSettings(Protocol):
+    """Store what a person chose; None forgets a choice."""
+
+    async def __call__(self, user: User, changes: Mapping[str, Any]) -> None: ...
 
 
 class SendFile(Protocol):

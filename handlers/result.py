@@ -10,7 +10,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 from engine import catalog
 from engine.requests import TextToImage, from_json, image_seed, new_seed
 from handlers.ports import Actor, FindJob, SendFile, Show, Submit, Toast
-from storage.domain import Job, JobState, Refused
+from storage.domain import Job, Refused
 
 router = Router(name=__name__)
 
@@ -23,11 +23,14 @@ class ResultButton(CallbackData, prefix="v1"):
     index: int = 0
 
 
-def keyboard(job: Job, count: int, index: int, label: Callable[[str], str]) -> InlineKeyboardMarkup:
-    """Draw the buttons of a result of `count` pictures of which `index` is open."""
+def keyboard(
+    job: Job, count: int, index: int, label: Callable[[str], str], opens: Callable[[int], str] | None = None
+) -> InlineKeyboardMarkup:
+    """Draw the buttons of a result of `count` pictures of which `index` is open; `opens` makes other data for 1…n."""
 
     def button(text: str, action: str, at: int) -> InlineKeyboardButton:
-        return InlineKeyboardButton(text=text, callback_data=ResultButton(action=action, job=job.public_id, index=at).pack())
+        data = ResultButton(action=action, job=job.public_id, index=at).pack()
+        return InlineKeyboardButton(text=text, callback_data=opens(at) if opens and action == "open" else data)
 
     rows = []
     if count > 1:
@@ -51,7 +54,7 @@ def retry_keyboard(job_public_id: str, label: Callable[[str], str]) -> InlineKey
 
 @router.callback_query(ResultButton.filter(F.action == "open"))
 async def open_picture(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, show: Show) -> None:
-    job = await _drawn(callback_data, actor, find_job)
+    job = await drawn(actor, find_job, callback_data.job, callback_data.index)
     await show(actor, job, callback_data.index)
 
 
@@ -59,7 +62,7 @@ async def open_picture(query: CallbackQuery, callback_data: ResultButton, actor:
 async def as_file(
     query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, send_file: SendFile
 ) -> Toast:
-    job = await _drawn(callback_data, actor, find_job)
+    job = await drawn(actor, find_job, callback_data.job, callback_data.index)
     await send_file(actor, job, callback_data.index)
     return Toast("toast.file")
 
@@ -76,7 +79,7 @@ async def again(query: CallbackQuery, callback_data: ResultButton, actor: Actor,
 @router.callback_query(ResultButton.filter(F.action == "same"))
 async def same_seed(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit) -> Toast:
     """The same words with the same seed: the open picture alone, or all of them."""
-    job = await _opened(callback_data, actor, find_job)
+    job = await opened(actor, find_job, callback_data.job, callback_data.index)
     done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), _shown(job, callback_data.index))
     return Toast("toast.drawing" if done.created else "toast.already")
 
@@ -86,23 +89,24 @@ async def draw_carefully(
     query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit
 ) -> Toast:
     """The same words and seed with the base sampler: fifty steps, with guidance."""
-    job = await _opened(callback_data, actor, find_job)
+    job = await opened(actor, find_job, callback_data.job, callback_data.index)
     request = replace(_shown(job, callback_data.index), flash=False)
     done = await submit(actor.wish(f"careful{callback_data.index}:{job.public_id}"), request)
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
-async def _opened(data: ResultButton, actor: Actor, find_job: FindJob) -> Job:
-    job = await find_job(actor.user, data.job)
-    if not 0 <= data.index <= from_json(job.params).pictures:
+async def opened(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
+    """Find this person's job, if it has such a picture. Raises: Refused."""
+    job = await find_job(actor.user, public_id)
+    if not 0 <= index <= from_json(job.params).pictures:
         raise Refused("refused.not-found")
     return job
 
 
-async def _drawn(data: ResultButton, actor: Actor, find_job: FindJob) -> Job:
-    """A job that has pictures; the button under it may be forged."""
-    job = await _opened(data, actor, find_job)
-    if job.state not in (JobState.RENDERED, JobState.DELIVERED):
+async def drawn(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
+    """Find this person's job, if it has such a picture and that was drawn; the button may be forged. Raises: Refused."""
+    job = await opened(actor, find_job, public_id, index)
+    if job.rendered_at is None:
         raise Refused("refused.not-found")
     return job
 

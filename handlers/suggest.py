@@ -1,14 +1,14 @@
 """Tap instead of typing: buttons under a text whose words are drawn."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiogram import Router
 from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
-from engine import catalog
-from engine.requests import new_seed
+from handlers.imagine import chosen
 from handlers.ports import Actor, FindChoice, Submit, Toast
 from storage.domain import Refused
 
@@ -44,6 +44,6 @@ async def draw_choice(
     prompt = await find_choice(actor.user, callback_data.notice, callback_data.index)
     if prompt is None:
         raise Refused("refused.not-found")
-    wish = actor.wish(f"say{callback_data.index}")
-    done = await submit(wish, catalog.text_to_image(family, prompt, new_seed()))
+    wish = replace(actor.wish(f"say{callback_data.index}"), reply_to_message_id=None)  # it is no answer to our own words
+    done = await submit(wish, chosen(actor, family, prompt))
     return Toast("toast.drawing" if done.created else "toast.already")

@@ -1,6 +1,9 @@
 """What the application keeps, as plain values: no SQL, no Telegram, no torch."""
 
+import json
+import re
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -57,12 +60,74 @@ def new_public_id() -> str:
     return secrets.token_urlsafe(12)
 
 
+FORMS = ("photo", "file", "both")
+BEAUTIFY = ("always", "ask", "never")
+
+_VALID: dict[str, Callable[[Any], bool]] = {
+    "language": lambda value: isinstance(value, str) and re.fullmatch("[a-z]{2,3}", value) is not None,
+    "size": lambda value: isinstance(value, str) and re.fullmatch(r"\d{2,4}x\d{2,4}", value) is not None,
+    "pictures": lambda value: isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 16,
+    "delivery": lambda value: value in FORMS,
+    "beautify": lambda value: value in BEAUTIFY,
+}
+
+
+@dataclass(frozen=True)
+class UserSettings:
+    """What a person chose; None is whatever the bot and its family do by themselves.
+
+    language: a code; None follows the person's Telegram.  size: "WxH" in pixels.  pictures: drawn at once.
+    delivery: what a result comes as.  beautify: what happens to short prompts where the family can do it.
+
+    Raises: ValueError for a value of the wrong form.
+    """
+
+    language: str | None = None
+    size: str | None = None
+    pictures: int | None = None
+    delivery: str = "photo"
+    beautify: str = "ask"
+
+    def __post_init__(self) -> None:
+        for name, valid in _VALID.items():
+            value = getattr(self, name)
+            if value is not None and not valid(value):
+                raise ValueError(f"{value!a:.40} is no {name}")
+
+    @classmethod
+    def from_json(cls, text: str) -> "UserSettings":
+        """Read what is stored; a value that this version does not understand counts as not chosen."""
+        stored = _stored(text)
+        return cls(**{name: stored[name] for name, valid in _VALID.items() if name in stored and valid(stored[name])})
+
+
+def change_settings(text: str, changes: Mapping[str, Any]) -> str:
+    """Write changes into stored settings, as canonical JSON; None forgets a choice, and what a newer version stored stays.
+
+    Raises: ValueError, TypeError for a change that is none.
+    """
+    UserSettings(**{name: value for name, value in changes.items() if value is not None})
+    kept = {name: value for name, value in (_stored(text) | dict(changes)).items() if value is not None}
+    return json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _stored(text: str) -> dict[str, Any]:
+    try:
+        stored = json.loads(text)
+    except ValueError:
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
 @dataclass(frozen=True)
 class User:
+    """A person; `language` is the one they chose, or else that of their Telegram."""
+
     id: int
     bot_id: int
     telegram_id: int
     language: str
+    settings: UserSettings = UserSettings()
 
 
 @dataclass(frozen=True)
@@ -168,6 +233,15 @@ class Picture:
     parent_id: int | None
     operation: str
     created_at: float
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A picture in somebody's history: the public id of its job, and its small copy once one was made."""
+
+    picture: Picture
+    job: str | None
+    thumbnail_id: str | None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Times are seconds since 1970 on the database's clock. Integer keys never leave t
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.domain import InboxState, Job, JobState, Picture, SendState, User, WorkerState
+from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState
 
 
 class Base(DeclarativeBase):
@@ -39,7 +39,8 @@ class UserRow(Base):
     created_at: Mapped[float]
 
     def to_user(self) -> User:
-        return User(self.id, self.bot_id, self.telegram_id, self.language)
+        settings = UserSettings.from_json(self.settings)
+        return User(self.id, self.bot_id, self.telegram_id, settings.language or self.language, settings)
 
 
 class InboxRow(Base):
@@ -137,6 +138,8 @@ class PictureRow(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"))
     operation: Mapped[str] = mapped_column(String(32))
     favourite: Mapped[bool] = mapped_column(default=False)
+    words: Mapped[str | None] = mapped_column(Text)  # of the prompt, as a search compares them
+    thumbnail_id: Mapped[str | None] = mapped_column(String(80))
     created_at: Mapped[float]
 
     def to_picture(self) -> Picture:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import false, func, not_, or_, select, update
+from sqlalchemy import delete, false, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -107,6 +107,20 @@ class NoticeRepository:
         self._session.add(row)
         await self._session.flush()
         return True
+
+    async def drop_waiting_edits(self, bot_id: int, chat_id: int, message_id: int) -> None:
+        """Forget how a message was to look: the person pressed on, and only its last look counts.
+
+        One that is being sent right now may be among them; what is then written about it changes nothing.
+        """
+        await self._session.execute(
+            delete(NoticeRow).where(
+                NoticeRow.state == SendState.PENDING,
+                NoticeRow.bot_id == bot_id,
+                NoticeRow.chat_id == chat_id,
+                NoticeRow.edit_message_id == message_id,
+            )
+        )
 
     async def due(self, bot_id: int, limit: int = 50) -> list[Notice]:
         """Return the oldest notice of each chat whose time has come; one that replaces a status waits until that is settled."""

@@ -1,12 +1,13 @@
 """People, and what they may still draw."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import User
+from storage.domain import User, UserSettings, change_settings
 from storage.tables import QuotaLedgerRow, UserRow
 
 
@@ -31,9 +32,20 @@ class UserRepository:
         return row.to_user() if row else None
 
     async def languages(self, user_ids: Collection[int]) -> dict[int, str]:
-        """Return the language of each of these people."""
-        rows = await self._session.execute(select(UserRow.id, UserRow.language).where(UserRow.id.in_(user_ids)))
-        return {row.id: row.language for row in rows}
+        """Return the language of each of these people: the one they chose, or else that of their Telegram."""
+        rows = await self._session.scalars(select(UserRow).where(UserRow.id.in_(user_ids)))
+        return {row.id: row.to_user().language for row in rows}
+
+    async def settings(self, user_id: int) -> UserSettings:
+        stored = await self._session.scalar(select(UserRow.settings).where(UserRow.id == user_id))
+        return UserSettings.from_json(stored or "{}")
+
+    async def change_settings(self, user_id: int, changes: Mapping[str, Any]) -> UserSettings:
+        """Store choices of this person's; None forgets one. Raises: ValueError for a value that is none."""
+        row = await self._session.get_one(UserRow, user_id, with_for_update=True)
+        row.settings = change_settings(row.settings, changes)
+        await self._session.flush()
+        return UserSettings.from_json(row.settings)
 
     async def lock(self, user_id: int) -> None:
         """Hold this person's row until the transaction ends, so that two presses are counted one after the other."""

@@ -99,7 +99,7 @@ async def test_the_status_says_when_machines_are_up(post: Post) -> None:
         await WorkerRepository(session).seen("w1", FAMILY, LANES, "cpu", WorkerState.IDLE)
     await post.store.job(post.user)
     await post.turn()
-    assert "place 1" in post.said[0].text
+    assert "In the queue, 1st." in post.said[0].text
 
 
 # Several chats, by the deliverer's own clock

@@ -1,10 +1,13 @@
 """A result reaches the chat: by edit exactly once, else as well as can be known."""
 
+import io
 import logging
 
 import pytest
+from PIL import Image
 
 from storage.domain import JobState, SendState
+from storage.repositories.users import UserRepository
 from tests.bot.post import Post
 from tests.storage.made import PROMPT
 
@@ -260,3 +263,56 @@ async def test_a_drawing_of_who_blocked_the_bot_is_asked_to_stop(post: Post) -> 
     await post.turn()
     now = await post.store.get(job)
     assert (now.state, now.cancel_requested) == (JobState.RUNNING, True)
+
+
+async def _wants(post: Post, form: str) -> None:
+    async with post.store.database.begin() as session:
+        await UserRepository(session).change_settings(post.user.id, {"delivery": form})
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, (512, 512)), (4, (1032, 1032))])
+async def test_a_result_can_come_as_a_file_in_the_place_of_its_status(post: Post, count: int, size: tuple[int, int]) -> None:
+    await _wants(post, "file")
+    post.box.faults.drop_after_applying("editMessageMedia")
+    job = await post.drawn(count)
+    await post.turns(4)
+    (shown,) = post.said
+    picture = Image.open(io.BytesIO(shown.document))
+    assert (picture.format, picture.size) == ("PNG", size)
+    assert PROMPT in shown.text
+    assert shown.button("Again")
+    assert (await post.store.get(job)).state == JobState.DELIVERED
+
+
+async def test_a_file_whose_status_is_gone_is_sent_with_its_buttons(post: Post) -> None:
+    await _wants(post, "file")
+    await post.drawn()
+    await post.turn()
+    await post.person.deletes(post.said[0].id)
+    await post.turns(2)
+    (shown,) = post.said
+    assert shown.has_document
+    assert shown.button("Again")
+
+
+async def test_the_pictures_of_a_file_can_be_opened_and_left_again(post: Post) -> None:
+    await _wants(post, "file")
+    job = await post.delivered()
+    for index in (2, 0):
+        await post.owe(key="view", params={"index": index}, job_id=job.id, edit_message_id=post.said[0].id, dedupe_key=str(index))
+        await post.turn()
+        assert post.said[0].photo_size == ((512, 512) if index else (1032, 1032))
+    assert await post.notice_states() == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+async def test_both_are_the_picture_and_one_file_under_it(post: Post, count: int) -> None:
+    await _wants(post, "both")
+    post.box.faults.drop_after_applying("editMessageMedia")
+    await post.drawn(count)
+    await post.turns(6)
+    photo, file = post.said
+    assert photo.has_photo
+    assert file.has_document
+    assert file.reply_to == photo.id
+    assert await post.notice_states() == ["sent"]

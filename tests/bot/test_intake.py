@@ -98,7 +98,7 @@ def make_intake(bot: Bot, database: Database, texts: Texts) -> Intake:
     dispatcher.include_router(router)
     dispatcher.update.outer_middleware(ActorMiddleware(database, bot.id))
     poller = Poller(bot, database, arrived)
-    pump = Pump(bot, dispatcher, database, arrived, answering(bot, texts))
+    pump = Pump(bot, dispatcher, database, arrived, answering(bot, texts, database))
     return Intake(bot, Store(database), heard, poller, pump, arrived)
 
 

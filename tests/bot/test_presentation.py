@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from bot.presentation import as_file, as_photo, as_sheet
+from bot.presentation import as_file, as_gallery, as_photo, as_sheet, as_thumbnail
 
 
 def _png(width: int = 128, height: int = 128, colour: str = "red") -> bytes:
@@ -73,3 +73,45 @@ def test_only_png_is_opened() -> None:
     """Whatever else lies in the media store was not drawn by us."""
     with pytest.raises(OSError, match="cannot identify"):
         as_photo(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+
+
+def test_a_small_copy_is_the_middle_of_its_picture() -> None:
+    picture = Image.new("RGB", (300, 100), "red")
+    picture.paste("blue", (100, 0, 200, 100))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    small = _shown(as_thumbnail(buffer.getvalue()))
+    assert (small.format, small.size) == ("JPEG", (320, 320))
+    for x in (5, 160, 315):
+        assert small.getpixel((x, 160)) == pytest.approx((0, 0, 255), abs=12)
+
+
+@pytest.mark.parametrize(
+    ("count", "size"), [(1, (508, 508)), (2, (1002, 508)), (3, (1016, 348)), (4, (1016, 682)), (9, (1016, 1016))]
+)
+def test_small_copies_hang_in_rows_of_three(count: int, size: tuple[int, int]) -> None:
+    assert _shown(as_gallery([as_thumbnail(_png())] * count)).size == size
+
+
+def test_each_place_of_a_gallery_shows_its_picture_and_its_number() -> None:
+    colours = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+    small = [as_thumbnail(_png(colour=colour)) for colour in colours]
+    gallery = _shown(as_gallery(small))
+    for index, colour in enumerate(colours.values()):
+        left, top = 14 + index % 3 * 334, 14 + index // 3 * 334
+        assert gallery.getpixel((left + 160, top + 160)) == pytest.approx(colour, abs=6)
+        badge = gallery.crop((left + 11, top + 11, left + 63, top + 63)).convert("L")
+        dark, light = (sum(badge.histogram()[slice(*band)]) for band in ((0, 110), (230, 256)))
+        assert dark > 1000, "a disc"
+        assert light > 60, "a number on it"
+    assert len({gallery.crop((14 + n * 334, 14, 80 + n * 334, 80)).tobytes() for n in range(3)}) == 3
+
+
+def test_a_picture_that_is_gone_leaves_its_place_empty() -> None:
+    gallery = _shown(as_gallery([None, as_thumbnail(_png()), None]))
+    for x in (174, 842):
+        assert gallery.getpixel((x, 174)) == pytest.approx((58, 61, 68), abs=6)
+
+
+def test_the_same_gallery_is_the_same_bytes() -> None:
+    assert as_gallery([as_thumbnail(_png()), None]) == as_gallery([as_thumbnail(_png()), None])

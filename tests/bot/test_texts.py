@@ -13,9 +13,12 @@ from babel.messages.pofile import read_po
 from bot.app import COMMANDS
 from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
+from storage.domain import BEAUTIFY
+from storage.domain import FORMS as FORMS_OF_RESULTS
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
+NO_WORDS = {"engine.flash", "button.language-en", "history.date", "queue.line", "button.cancel-numbered"}
 NO_TEXT = "job.failed"  # a notice's key; its text is one of `failed.`
 
 
@@ -24,7 +27,18 @@ def _catalog(language: str) -> Catalog:
         return read_po(file)
 
 
-CATALOGS = {language: {str(m.id): str(m.string) for m in _catalog(language) if m.id} for language in LANGUAGES}
+def _entries(language: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each key with all its forms: one, or as many as the language has plurals."""
+    for message in _catalog(language):
+        if message.id:
+            key = message.id if isinstance(message.id, str) else message.id[0]
+            yield key, (message.string,) if isinstance(message.string, str) else tuple(message.string)
+
+
+FORMS = {language: dict(_entries(language)) for language in LANGUAGES}
+CATALOGS = {language: {key: "\n".join(forms) for key, forms in FORMS[language].items()} for language in LANGUAGES}
+PLURALS = sorted(key for key, forms in FORMS["en"].items() if len(forms) > 1)
+COUNTED = re.compile(r"\{(\w+):n\}")
 GROUPS = frozenset(key.partition(".")[0] for key in CATALOGS["en"])
 
 
@@ -41,7 +55,7 @@ def _keys_of_code() -> set[str]:
     for room in ("bot", "handlers"):
         for _, node in _strings(room):
             text = node.value if isinstance(node, ast.Constant) else None
-            if isinstance(text, str) and KEY.match(text) and text.partition(".")[0] in GROUPS:
+            if isinstance(text, str) and KEY.match(text) and not text.endswith("-") and text.partition(".")[0] in GROUPS:
                 found.add(text)
     return found - {NO_TEXT}
 
@@ -63,6 +77,12 @@ def _refusals_of_engine() -> set[str]:
 def _made_keys() -> set[str]:
     """Keys put together from parts: each f-string of the code, and what can stand in it."""
     families = {"start.small-world", "start.any", "help.small-world", "help.any"}
+    for language in ("auto", *LANGUAGES):
+        families |= {f"settings.language-{language}", f"button.language-{language}"}
+    for form in FORMS_OF_RESULTS:
+        families |= {f"settings.delivery-{form}", f"button.delivery-{form}"}
+    for when in BEAUTIFY:
+        families |= {f"settings.beautify-{when}", f"button.beautify-{when}"}
     return families | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
 
 
@@ -96,9 +116,10 @@ def test_every_key_made_from_parts_is_known_here() -> None:
         for _, node in _strings(room):
             if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
                 head = str(node.values[0].value)
-                if re.fullmatch(r"[a-z]+\.", head) and head[:-1] in GROUPS:
+                if re.fullmatch(r"[a-z]+\.([a-z]+-)*", head) and head.partition(".")[0] in GROUPS:
                     made.add(head)
-    assert made == {"command.", "failed.", "refused."}
+    chosen = {f"{group}.{name}-" for group in ("settings", "button") for name in ("language", "delivery", "beautify")}
+    assert made == {"command.", "failed.", "refused."} | chosen
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGS["en"]))
@@ -108,15 +129,17 @@ def test_both_languages_show_the_same_values(key: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_text_is_written_and_compiled(language: str, texts: Texts) -> None:
-    for key, text in CATALOGS[language].items():
-        assert text.strip(), key
-        values = dict.fromkeys(_placeholders(text), "x")
-        assert texts(language, key, values) == text.format_map(values), f"{key}: run make setup"
+    for key, forms in FORMS[language].items():
+        assert all(form.strip() for form in forms), key
+        values: dict[str, object] = dict.fromkeys(_placeholders(forms[0]), 1)
+        shown = re.sub(r"\{\w+(:nth)?(:n)?\}", lambda found: "1st" if found[1] else "1", forms[0])
+        assert texts(language, key, values) == shown, f"{key}: run make setup"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_markup_is_closed_and_known_to_telegram(language: str) -> None:
     for key, text in CATALOGS[language].items():
+        assert len({tuple(sorted(re.findall("<[^>]*>", form))) for form in FORMS[language][key]}) == 1, key
         tags = re.findall(r"<(/?)([a-z]+)>", text)
         assert re.sub(r"</?[a-z]+>", "", text).count("<") == 0, key
         open_tags: list[str] = []
@@ -146,7 +169,69 @@ def test_toasts_and_commands_are_short_enough_for_telegram(language: str) -> Non
 
 def test_russian_is_russian() -> None:
     latin = [key for key, text in CATALOGS["ru"].items() if not re.search("[а-яё]", text, re.IGNORECASE)]
-    assert [key for key in latin if key not in ("engine.flash",)] == []
+    assert [key for key in latin if key not in NO_WORDS] == []
+
+
+def test_plurals_are_plurals_in_both_languages() -> None:
+    for language, count in (("en", 2), ("ru", 3)):
+        assert sorted(key for key, forms in FORMS[language].items() if len(forms) > 1) == PLURALS
+        assert {len(FORMS[language][key]) for key in PLURALS} == {count}
+
+
+@pytest.mark.parametrize("key", PLURALS)
+def test_all_forms_of_a_plural_count_the_same_number(key: str) -> None:
+    """The number that decides is marked `:n`; a form without it would choose by another or by none."""
+    counted = {tuple(COUNTED.findall(form)) for language in LANGUAGES for form in FORMS[language][key]}
+    assert len(counted) == 1
+    assert len(counted.pop()) == 1
+
+
+def test_what_counts_is_a_plural() -> None:
+    for language in LANGUAGES:
+        assert sorted(key for key, text in CATALOGS[language].items() if COUNTED.search(text)) == PLURALS
+
+
+@pytest.mark.parametrize(
+    ("number", "english", "russian"),
+    [
+        (0, "0 pictures", "0 картинок"),
+        (1, "1 picture", "1 картинка"),
+        (2, "2 pictures", "2 картинки"),
+        (4, "4 pictures", "4 картинки"),
+        (5, "5 pictures", "5 картинок"),
+        (11, "11 pictures", "11 картинок"),
+        (12, "12 pictures", "12 картинок"),
+        (21, "21 pictures", "21 картинка"),
+        (22, "22 pictures", "22 картинки"),
+        (111, "111 pictures", "111 картинок"),
+        (1234, "1234 pictures", "1234 картинки"),
+    ],
+)
+def test_a_number_chooses_its_form(texts: Texts, number: int, english: str, russian: str) -> None:
+    values = {"pictures": number, "page": 1, "pages": 1}
+    assert f"{english} ·" in texts("en", "history.page", values)
+    assert f"{russian} ·" in texts("ru", "history.page", values)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (13, "13th"), (21, "21st"), (102, "102nd")],
+)
+def test_english_ordinals(texts: Texts, number: int, shown: str) -> None:
+    assert shown in texts("en", "status.queued", {"place": number})
+
+
+def test_about_so_many_seconds_is_genitive_in_russian(texts: Texts) -> None:
+    shown = [texts("ru", "status.queued-eta", {"place": 2, "seconds": number}) for number in (1, 2, 5, 21)]
+    assert [text.partition("около ")[2] for text in shown] == ["1 секунды.", "2 секунд.", "5 секунд.", "21 секунды."]
+    assert all("2-е место" in text for text in shown)
+
+
+def test_a_plural_that_is_given_no_number_is_an_error(texts: Texts) -> None:
+    with pytest.raises(TypeError, match="pictures"):
+        texts("en", "history.page", {"pictures": "many", "page": 1, "pages": 1})
+    with pytest.raises(KeyError, match="pictures"):
+        texts("en", "history.page", {"page": 1, "pages": 1})
 
 
 def test_markup_in_a_value_comes_out_literally(texts: Texts) -> None:

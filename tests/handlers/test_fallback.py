@@ -16,7 +16,7 @@ BAD: dict[str, tuple[Act, str, str]] = {
     "4,096 characters": (
         lambda p: p.says("circle " * 585 + "x"),
         "4096 characters; I read at most 2000",
-        "4096; читаю не больше",
+        "4096 символов, а я читаю не больше 2000",
     ),
     "4,096 emoji": (lambda p: p.says("🙂" * 2048), "at most 2000", "не больше 2000"),
     "control characters": (lambda p: p.says("\x00\x01\x07\x1b"), "words", "слов"),

@@ -217,3 +217,25 @@ async def test_a_notices_values_are_its_persons_alone(store: Store) -> None:
         assert await notices.params(notice.public_id, owner.id) == {"choices": []}
         assert await notices.params(notice.public_id, other.id) is None
         assert await notices.params("no-such-notice", owner.id) is None
+
+
+async def test_only_the_last_look_of_a_message_is_owed(store: Store) -> None:
+    for key, changes in {
+        "first": {"edit_message_id": 5},
+        "elsewhere": {"edit_message_id": 6},
+        "other-chat": {"edit_message_id": 5, "chat_id": 11},
+        "new": {},
+    }.items():
+        await _notice(store, key, **changes)
+    async with store.database.begin() as session:
+        await NoticeRepository(session).drop_waiting_edits(BOT, 10, 5)
+    assert [key for (key,) in await store.sql("SELECT key FROM notice ORDER BY id")] == ["elsewhere", "other-chat", "new"]
+
+
+async def test_what_was_sent_already_stays_written_down(store: Store) -> None:
+    await _notice(store, edit_message_id=5)
+    (notice,) = await _notices(store)
+    await _mark_notice(store, notice, SendState.SENT)
+    async with store.database.begin() as session:
+        await NoticeRepository(session).drop_waiting_edits(BOT, 10, 5)
+    assert await store.number("SELECT count(*) FROM notice") == 1

@@ -1,6 +1,6 @@
 """People, and what they may still draw."""
 
-from storage.domain import JobState
+from storage.domain import JobState, UserSettings
 from storage.repositories.users import UserRepository
 from tests.storage.made import BOT, Store
 
@@ -28,6 +28,30 @@ async def test_languages_come_for_many_people_at_once(store: Store) -> None:
     async with store.database.read() as session:
         assert await UserRepository(session).languages([anna.id, boris.id]) == {anna.id: "en", boris.id: "ru"}
         assert await UserRepository(session).languages([]) == {}
+
+
+async def test_a_chosen_language_goes_before_that_of_the_client(store: Store) -> None:
+    user = await store.user(5, "en")
+    async with store.database.begin() as session:
+        await UserRepository(session).change_settings(user.id, {"language": "ru"})
+    assert (await store.user(5, "en")).language == "ru"
+    async with store.database.read() as session:
+        assert await UserRepository(session).languages([user.id]) == {user.id: "ru"}
+    async with store.database.begin() as session:
+        await UserRepository(session).change_settings(user.id, {"language": None})
+    assert (await store.user(5, "en")).language == "en"
+
+
+async def test_choices_are_each_persons_own(store: Store) -> None:
+    anna, boris = await store.user(), await store.user()
+    async with store.database.begin() as session:
+        users = UserRepository(session)
+        assert await users.change_settings(anna.id, {"pictures": 2}) == UserSettings(pictures=2)
+        assert await users.change_settings(anna.id, {"delivery": "both"}) == UserSettings(pictures=2, delivery="both")
+    async with store.database.read() as session:
+        users = UserRepository(session)
+        assert await users.settings(anna.id) == UserSettings(pictures=2, delivery="both")
+        assert await users.settings(boris.id) == UserSettings()
 
 
 async def test_who_writes_again_has_not_blocked_the_bot(store: Store) -> None:

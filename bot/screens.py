@@ -1,0 +1,142 @@
+"""Messages that show what SQL says at the moment they are sent: a page of the history, the settings, the queue."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from types import MappingProxyType
+
+from bot.jobs import Jobs
+from bot.messages import Messages, Said, prompt_of
+from bot.presentation import as_gallery, as_thumbnail
+from bot.texts import LANGUAGES, shorten
+from engine.requests import from_json
+from handlers import history, settings, waiting
+from storage.database import Database
+from storage.domain import Job, JobState, Kept, Notice, UserSettings
+from storage.errors import MediaMissing
+from storage.media import MediaStore
+from storage.repositories.history import HistoryRepository
+from storage.repositories.jobs import JobRepository
+from storage.repositories.pictures import PictureRepository
+from storage.repositories.users import UserRepository
+
+log = logging.getLogger(__name__)
+
+_PROMPT_IN_QUEUE = 200  # UTF-16 units
+_PROMPT_IN_BUTTON = 28
+_LISTED = 10  # jobs of one person
+
+
+class Screens:
+    def __init__(self, database: Database, jobs: Jobs, messages: Messages, media: MediaStore) -> None:
+        self._db, self._jobs, self._messages, self._media = database, jobs, messages, media
+
+    async def draw(self, notice: Notice, language: str) -> Said:
+        """Draw a notice whose key is one of `SCREENS` for the person it belongs to."""
+        return await SCREENS[notice.key](self, notice, language)
+
+    async def history(self, notice: Notice, language: str) -> Said:
+        """A page of small pictures; one that has become too high a number is the last."""
+        user_id, find, label = int(notice.user_id or 0), str(notice.params.get("find", "")), self._messages.label(language)
+        async with self._db.read() as session:
+            pictures = HistoryRepository(session)
+            count = await pictures.count(user_id, find)
+            pages = max(1, -(-count // history.PAGE))
+            page = min(int(notice.params["page"]), pages)
+            kept = await pictures.page(user_id, page, history.PAGE, find)
+        if not kept:
+            return Said(self._messages.text(language, "history.empty"))
+        values = {"pictures": count, "page": page, "pages": pages, "find": find}
+        text = self._messages.text(language, "history.found" if find else "history.page", values)
+        photo = await asyncio.to_thread(as_gallery, await self._thumbnails(user_id, kept))
+        return Said(text, history.page_keyboard(kept, notice.public_id, page, pages, find, label), photo)
+
+    async def settings(self, notice: Notice, language: str) -> Said:
+        """The menu, or (`settings.sizes`) its list of sizes."""
+        family, label = str(notice.params["family"]), self._messages.label(language)
+        async with self._db.read() as session:
+            chosen = await UserRepository(session).settings(int(notice.user_id or 0))
+        width, height = settings.size(chosen, family)
+        size = f"{width}×{height}"
+        if notice.key == "settings.sizes":
+            text = self._messages.text(language, notice.key, {"size": size})
+            return Said(text, settings.sizes_keyboard(chosen, family, label))
+        text = self._messages.text(language, notice.key, self._values(chosen, family, size, label))
+        if settings.can_beautify(family):
+            beautify = label(f"settings.beautify-{chosen.beautify}")
+            text += "\n" + self._messages.text(language, "settings.beautify", {"beautify": beautify})
+        return Said(text, settings.keyboard(chosen, family, LANGUAGES, label))
+
+    def _values(self, chosen: UserSettings, family: str, size: str, label: Callable[..., str]) -> dict[str, object]:
+        language = chosen.language if chosen.language in LANGUAGES else "auto"
+        return {
+            "language": label(f"settings.language-{language}"),
+            "pictures": settings.pictures(chosen, family),
+            "size": size if settings.many_sizes(family) else label("settings.one-size", {"size": size}),
+            "delivery": label(f"settings.delivery-{chosen.delivery}"),
+        }
+
+    async def queue(self, notice: Notice, language: str) -> Said:
+        """What waits and is drawn of this person's; after a refusal, below what was refused."""
+        user_id = int(notice.user_id or 0)
+        async with self._db.read() as session:
+            jobs = await JobRepository(session).active_of(user_id)
+        refused = notice.key == "refused.queue-full"
+        parts = [self._messages.text(language, notice.key, notice.params)] if refused or jobs else []
+        if not jobs:
+            return Said("\n\n".join([*parts, self._messages.text(language, "queue.empty")]))
+        lines = []
+        for number, job in enumerate(jobs[:_LISTED], start=1):
+            prompt = prompt_of(from_json(job.params))
+            lines.append(waiting.Line(number, shorten(prompt, _PROMPT_IN_BUTTON), job))
+            values = {"number": number, "prompt": shorten(prompt, _PROMPT_IN_QUEUE), "status": await self._status(job, language)}
+            parts.append(self._messages.text(language, "queue.line", values))
+        if len(jobs) > _LISTED:
+            parts.append(self._messages.text(language, "queue.more", {"count": len(jobs) - _LISTED}))
+        parts.append(await self._turn(jobs, language))
+        return Said("\n\n".join(filter(None, parts)), waiting.queue_keyboard(lines, self._messages.label(language)))
+
+    async def _status(self, job: Job, language: str) -> str:
+        waits = job.state == JobState.QUEUED
+        view, timing = await self._jobs.queue_view(job) if waits else (None, None)
+        return self._messages.status_text(job, language, view, timing)
+
+    async def _turn(self, jobs: list[Job], language: str) -> str:
+        """Where this person stands among all who wait, by people."""
+        waits = next((job for job in jobs if job.state == JobState.QUEUED), jobs[0])
+        view, _ = await self._jobs.queue_view(waits)
+        return self._messages.turn(view, waits.state == JobState.QUEUED, language)
+
+    async def _thumbnails(self, user_id: int, kept: list[Kept]) -> list[bytes | None]:
+        """The small copies, made once and kept; None for a picture that is gone."""
+        small = await asyncio.gather(*(asyncio.to_thread(self._thumbnail, each) for each in kept))
+        made = {each.picture.id: new for each, (_, new) in zip(kept, small, strict=True) if new is not None}
+        if made:
+            async with self._db.begin() as session:
+                await PictureRepository(session).remember_thumbnails(user_id, made)
+        return [data for data, _ in small]
+
+    def _thumbnail(self, kept: Kept) -> tuple[bytes | None, str | None]:
+        """A small copy, and its media id if it was made just now."""
+        if kept.thumbnail_id is not None:
+            try:
+                return self._media.get(kept.thumbnail_id), None
+            except MediaMissing:
+                pass
+        try:
+            data = as_thumbnail(self._media.get(kept.picture.media_id))
+        except (MediaMissing, OSError) as error:
+            log.warning("picture %s is not to be had: %s", kept.picture.public_id, type(error).__name__)
+            return None, None
+        return data, self._media.put(data, ".jpg")
+
+
+SCREENS: MappingProxyType[str, Callable[[Screens, Notice, str], Awaitable[Said]]] = MappingProxyType(
+    {
+        "history.page": Screens.history,
+        "settings.menu": Screens.settings,
+        "settings.sizes": Screens.settings,
+        "queue.menu": Screens.queue,
+        "refused.queue-full": Screens.queue,
+    }
+)

@@ -1,0 +1,190 @@
+"""Everything a person has drawn: pages of small pictures, a card for each, and a search by words."""
+
+from collections.abc import Callable, Sequence
+
+from aiogram import F, Router
+from aiogram.dispatcher.event.bases import SkipHandler
+from aiogram.filters import Command, CommandObject, StateFilter
+from aiogram.filters.callback_data import CallbackData
+from aiogram.fsm.context import FSMContext
+from aiogram.fsm.state import State, StatesGroup
+from aiogram.types import CallbackQuery, ForceReply, InlineKeyboardButton, InlineKeyboardMarkup, Message
+
+from engine import catalog
+from engine.requests import RequestError, clean_prompt
+from handlers import result
+from handlers.ports import Actor, Choice, CountPictures, FindJob, FindScreen, Say, Screen, Show, Toast
+from handlers.start import examples
+from storage.domain import Job, Kept, Refused
+
+router = Router(name=__name__)
+
+PAGE = 9  # pictures
+_COLUMNS = 3
+_LONGEST_SEARCH = 100  # characters
+
+
+class Search(StatesGroup):
+    """The bot asked for words, and the next text is the answer."""
+
+    words = State()
+
+
+class PageButton(CallbackData, prefix="v1h"):
+    """`notice` names the page it stands under, which knows what was searched for; page 0 is that page itself."""
+
+    notice: str
+    page: int
+
+
+class CardButton(CallbackData, prefix="v1k"):
+    """Picture `index` of a job (0: its sheet) as a card; `back` names the page to return to."""
+
+    back: str
+    job: str
+    index: int
+
+
+class SearchButton(CallbackData, prefix="v1f"):
+    """Ask for the words to look for."""
+
+
+def page_keyboard(
+    kept: Sequence[Kept], notice: str, page: int, pages: int, find: str, label: Callable[[str], str]
+) -> InlineKeyboardMarkup:
+    """Draw a number for each picture, laid out as they are on the sheet, and the way to other pages."""
+    numbers = [
+        _button(str(number), CardButton(back=notice, job=each.job, index=each.picture.ordinal + 1))
+        for number, each in enumerate(kept, start=1)
+        if each.job is not None
+    ]
+    rows = [numbers[at : at + _COLUMNS] for at in range(0, len(numbers), _COLUMNS)]
+    search = _button(label("button.find"), SearchButton())
+    before = [_button("«", PageButton(notice=notice, page=page - 1))] if page > 1 else []
+    after = [_button("»", PageButton(notice=notice, page=page + 1))] if page < pages else []
+    rows.append([*before, search, *after])
+    if find:
+        rows.append([_button(label("button.all-pictures"), PageButton(notice="", page=1))])
+    return InlineKeyboardMarkup(inline_keyboard=rows)
+
+
+def card_keyboard(job: Job, count: int, index: int, back: str, label: Callable[[str], str]) -> InlineKeyboardMarkup:
+    """Draw the whole row of a result, and the way back to the page."""
+
+    def opens(at: int) -> str:
+        return CardButton(back=back, job=job.public_id, index=at).pack()
+
+    rows = result.keyboard(job, count, index, label, opens).inline_keyboard
+    return InlineKeyboardMarkup(inline_keyboard=[*rows, [_button(label("button.history"), PageButton(notice=back, page=0))]])
+
+
+def question(label: Callable[[str], str]) -> ForceReply:
+    """Open the person's keyboard for the words to look for."""
+    return ForceReply(input_field_placeholder=label("history.placeholder"))
+
+
+@router.message(Command("history", ignore_case=True))
+async def history(
+    message: Message, command: CommandObject, actor: Actor, count_pictures: CountPictures, say: Say, screen: Screen, family: str
+) -> None:
+    """`/history`, `/history 3` (a page), `/history red star` (a search)."""
+    asked = clean_prompt(command.args or "")
+    page, find = (int(asked), "") if asked.isdecimal() and len(asked) < 10 else (1, asked)
+    await _show(actor, page, find, count_pictures, say, screen, family)
+
+
+@router.callback_query(PageButton.filter())
+async def turn_page(
+    query: CallbackQuery,
+    callback_data: PageButton,
+    actor: Actor,
+    find_screen: FindScreen,
+    count_pictures: CountPictures,
+    say: Say,
+    screen: Screen,
+    family: str,
+) -> None:
+    shown = await find_screen(actor.user, callback_data.notice)
+    page = callback_data.page or int(shown.get("page", 1))
+    await _show(actor, page, str(shown.get("find", "")), count_pictures, say, screen, family, edit=True)
+
+
+@router.callback_query(CardButton.filter())
+async def open_card(query: CallbackQuery, callback_data: CardButton, actor: Actor, find_job: FindJob, show: Show) -> None:
+    job = await result.drawn(actor, find_job, callback_data.job, callback_data.index)
+    await show(actor, job, callback_data.index, callback_data.back)
+
+
+@router.callback_query(SearchButton.filter())
+async def ask_for_words(
+    query: CallbackQuery, actor: Actor, state: FSMContext, raw_state: str | None, screen: Screen
+) -> Toast | None:
+    if raw_state == Search.words.state:  # it is asked already
+        return Toast("toast.look-below")
+    await screen(actor, "history.ask")
+    await state.set_state(Search.words)
+    return None
+
+
+@router.message(StateFilter(Search.words), Command("cancel", ignore_case=True))
+async def stop_searching(message: Message, actor: Actor, state: FSMContext, say: Say) -> None:
+    await say(actor, "history.search-over")
+    await state.clear()
+
+
+@router.message(StateFilter(Search.words), F.text.startswith("/"))
+async def something_else(message: Message, state: FSMContext) -> None:
+    """Any other command ends the question, and is what it always is."""
+    await state.clear()
+    raise SkipHandler
+
+
+@router.message(StateFilter(Search.words), F.text, ~F.text.startswith("/"))
+async def search(
+    message: Message,
+    actor: Actor,
+    state: FSMContext,
+    count_pictures: CountPictures,
+    say: Say,
+    screen: Screen,
+    family: str,
+) -> None:
+    await _show(actor, 1, clean_prompt(message.text or ""), count_pictures, say, screen, family)
+    await state.clear()  # after the answer: what was stored once is not asked again
+
+
+async def _show(
+    actor: Actor,
+    page: int,
+    find: str,
+    count_pictures: CountPictures,
+    say: Say,
+    screen: Screen,
+    family: str,
+    edit: bool = False,
+) -> None:
+    """Show a page, or the nearest there is; with no picture at all, say how to begin."""
+    if len(find) > _LONGEST_SEARCH:
+        raise Refused("refused.search-too-long", limit=_LONGEST_SEARCH, value=len(find))
+    count = await count_pictures(actor.user, find)
+    if count:
+        page = min(max(page, 1), -(-count // PAGE))
+        await screen(actor, "history.page", {"page": page, "find": find}, edit=edit)
+    elif find:
+        choices = _drawable(find, family)
+        await say(actor, "history.not-drawn-yet" if choices else "history.nothing-found", {"find": find}, choices)
+    else:
+        await say(actor, "history.empty", None, examples(actor, family))
+
+
+def _drawable(words: str, family: str) -> list[Choice]:
+    """The words themselves as a button, if they can be drawn: perhaps that is what was meant."""
+    try:
+        catalog.text_to_image(family, words, 0)
+    except RequestError:
+        return []
+    return [Choice(words, words)]
+
+
+def _button(text: str, data: CallbackData) -> InlineKeyboardButton:
+    return InlineKeyboardButton(text=text, callback_data=data.pack())

@@ -74,5 +74,5 @@ def make_house(
     now = [1000.0]
     application._deliverer.limiter = Limiter(lambda: now[0])
     post = Post(box, anna, user, store, MediaStore(storage.media), application._deliverer, now)
-    pump = Pump(bot, application._dispatcher, application._db, asyncio.Event(), answering(bot, texts))
+    pump = Pump(bot, application._dispatcher, application._db, asyncio.Event(), answering(bot, texts, application._db))
     return House(box, anna, store, post, application, pump)

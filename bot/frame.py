@@ -133,7 +133,7 @@ class Desk:
         async with self._db.begin() as session:
             notices = NoticeRepository(session)
             if edit is not None:
-                await notices.drop_waiting_edits(actor.user.bot_id, actor.chat_id, edit)
+                await notices.supersede_edits(actor.user.bot_id, actor.chat_id, edit)
             key_n = f"{stem}{await notices.settled_count(stem, quiet_s)}"
             params = {"index": index} | ({"back": back} if back is not None else {})
             await notices.add(_notice(actor, key, key_n, params, job=job, edit=edit, reply=reply))
@@ -144,7 +144,7 @@ class Desk:
         async with self._db.begin() as session:
             notices = NoticeRepository(session)
             if notice.edit_message_id is not None:
-                await notices.drop_waiting_edits(notice.bot_id, notice.chat_id, notice.edit_message_id)
+                await notices.supersede_edits(notice.bot_id, notice.chat_id, notice.edit_message_id)
             await notices.add(notice)
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()

@@ -81,10 +81,15 @@ class Screens:
         user_id = int(notice.user_id or 0)
         async with self._db.read() as session:
             jobs = await JobRepository(session).active_of(user_id)
-        refused = notice.key == "refused.queue-full"
-        parts = [self._messages.text(language, notice.key, notice.params)] if refused or jobs else []
-        if not jobs:
-            return Said("\n\n".join([*parts, self._messages.text(language, "queue.empty")]))
+        if notice.key == "refused.queue-full":
+            refusal = self._messages.text(language, notice.key, notice.params)
+            if not jobs:  # they were drawn before this could be said
+                return Said(f"{refusal} {self._messages.text(language, 'queue.done-meanwhile')}")
+            parts = [f"{refusal} {self._messages.text(language, 'queue.stop-one')}"]
+        elif jobs:
+            parts = [self._messages.text(language, notice.key)]
+        else:
+            return Said(self._messages.text(language, "queue.empty"))
         lines = []
         for number, job in enumerate(jobs[:_LISTED], start=1):
             prompt = prompt_of(from_json(job.params))

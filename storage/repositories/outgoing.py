@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import delete, false, func, not_, or_, select, update
+from sqlalchemy import false, func, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -108,18 +108,21 @@ class NoticeRepository:
         await self._session.flush()
         return True
 
-    async def drop_waiting_edits(self, bot_id: int, chat_id: int, message_id: int) -> None:
-        """Forget how a message was to look: the person pressed on, and only its last look counts.
+    async def supersede_edits(self, bot_id: int, chat_id: int, message_id: int) -> None:
+        """Give up how a message was to look: the person pressed on, and only its last look counts.
 
-        One that is being sent right now may be among them; what is then written about it changes nothing.
+        One that is being sent right now may be among them. The rows stay: SQLite would give a dropped row's id to the next
+        notice, and whoever still sends the old one would settle the new one with it.
         """
         await self._session.execute(
-            delete(NoticeRow).where(
+            update(NoticeRow)
+            .where(
                 NoticeRow.state == SendState.PENDING,
                 NoticeRow.bot_id == bot_id,
                 NoticeRow.chat_id == chat_id,
                 NoticeRow.edit_message_id == message_id,
             )
+            .values(state=SendState.FAILED, error="superseded")
         )
 
     async def due(self, bot_id: int, limit: int = 50) -> list[Notice]:
@@ -150,8 +153,10 @@ class NoticeRepository:
         retry_s: float | None = None,
         error: str | None = None,
     ) -> None:
+        """Record what became of one try; what was given up meanwhile is not tried again."""
         values = _tried(state, message_id, retry_s, error, NoticeRow.attempt)
-        await self._session.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(**values))
+        still = NoticeRow.state.not_in((SendState.SENT, SendState.FAILED)) if state == SendState.PENDING else true()
+        await self._session.execute(update(NoticeRow).where(NoticeRow.id == notice_id, still).values(**values))
 
     async def state(self, notice_id: int) -> SendState | None:
         row = await self._session.get(NoticeRow, notice_id)

@@ -39,7 +39,7 @@ def presses(store: Store, user: User) -> Callable[..., Actor]:
 
 
 async def _owed(store: Store) -> list[tuple[object, ...]]:
-    return await store.sql("SELECT key, params, edit_message_id FROM notice ORDER BY id")
+    return await store.sql("SELECT key, params, edit_message_id FROM notice WHERE state = 'pending' ORDER BY id")
 
 
 async def test_of_quick_presses_the_last_decides(desk: Desk, store: Store, user: User, presses: Callable[..., Actor]) -> None:

@@ -170,8 +170,14 @@ async def test_an_empty_queue_says_so(post: Post) -> None:
 async def test_a_refusal_shows_what_can_be_stopped(post: Post) -> None:
     await post.store.job(post.user)
     refused = await _shows(post, "refused.queue-full", limit=1, value=1)
-    assert "already have 1 drawing" in refused.text
+    assert "already have 1 drawing on its way, out of 1. Wait for one, or stop one here:" in refused.text
     assert refused.labels[0].startswith("✖️ 1.")
+
+
+async def test_a_refusal_that_comes_late_says_that_there_is_room_again(post: Post) -> None:
+    refused = await _shows(post, "refused.queue-full", limit=3, value=3)
+    assert "room again" in refused.text
+    assert refused.labels == []
 
 
 async def test_a_screen_whose_message_was_deleted_comes_anew(post: Post) -> None:

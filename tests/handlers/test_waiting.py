@@ -116,7 +116,7 @@ async def test_over_the_limit_the_refusal_lists_what_can_be_stopped(tmp_path: Pa
             await boris.says(f"{colour} звезда")
             await boris.sees_button("Отменить")
         await boris.says("зелёная звезда")
-        refused = await boris.sees_text("уже 3 заказа, а сразу можно не больше 3")
+        refused = await boris.sees_text("уже 3 заказа из 3.")
         await boris.presses("2. синяя звезда", refused.id)
         await boris.sees_text("2. белая звезда", message_id=refused.id)
         await boris.says("зелёная звезда")

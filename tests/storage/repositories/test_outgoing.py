@@ -228,8 +228,9 @@ async def test_only_the_last_look_of_a_message_is_owed(store: Store) -> None:
     }.items():
         await _notice(store, key, **changes)
     async with store.database.begin() as session:
-        await NoticeRepository(session).drop_waiting_edits(BOT, 10, 5)
-    assert [key for (key,) in await store.sql("SELECT key FROM notice ORDER BY id")] == ["elsewhere", "other-chat", "new"]
+        await NoticeRepository(session).supersede_edits(BOT, 10, 5)
+    owed = await store.sql("SELECT key FROM notice WHERE state = 'pending' ORDER BY id")
+    assert [key for (key,) in owed] == ["elsewhere", "other-chat", "new"]
 
 
 async def test_what_was_sent_already_stays_written_down(store: Store) -> None:
@@ -237,5 +238,27 @@ async def test_what_was_sent_already_stays_written_down(store: Store) -> None:
     (notice,) = await _notices(store)
     await _mark_notice(store, notice, SendState.SENT)
     async with store.database.begin() as session:
-        await NoticeRepository(session).drop_waiting_edits(BOT, 10, 5)
-    assert await store.number("SELECT count(*) FROM notice") == 1
+        await NoticeRepository(session).supersede_edits(BOT, 10, 5)
+    assert await store.sql("SELECT state, error FROM notice") == [("sent", None)]
+
+
+async def test_what_a_later_press_superseded_is_not_tried_again(store: Store) -> None:
+    """It may be on its way at that moment; only that it arrived is still written down."""
+    await _notice(store, edit_message_id=5)
+    (notice,) = await _notices(store)
+    async with store.database.begin() as session:
+        await NoticeRepository(session).supersede_edits(BOT, 10, 5)
+    await _mark_notice(store, notice, SendState.PENDING, retry_s=0.0, error="429")
+    assert await _notices(store) == []
+    await _mark_notice(store, notice, SendState.SENT)
+    assert await store.number("SELECT state FROM notice") == "sent"
+
+
+async def test_settling_what_was_superseded_leaves_the_next_notice_owed(store: Store) -> None:
+    await _notice(store, edit_message_id=5)
+    (old,) = await _notices(store)
+    async with store.database.begin() as session:
+        await NoticeRepository(session).supersede_edits(BOT, 10, 5)
+    await _notice(store, "next", edit_message_id=5)
+    await _mark_notice(store, old, SendState.SENT)
+    assert [notice.key for notice in await _notices(store)] == ["next"]

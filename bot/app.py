@@ -16,10 +16,12 @@ from bot.delivery import Deliverer
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
+from bot.limiter import Limiter
 from bot.messages import Messages
 from bot.settings import (
     DrawingSettings,
     JobSettings,
+    LimitSettings,
     SettingsError,
     StorageSettings,
     TelegramSettings,
@@ -51,7 +53,15 @@ def make_dispatcher(**handed: Any) -> Dispatcher:
 class Application:
     """One bot process. `run` works until cancelled."""
 
-    def __init__(self, bot: Bot, storage: StorageSettings, settings: JobSettings, drawing: DrawingSettings) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        storage: StorageSettings,
+        settings: JobSettings,
+        drawing: DrawingSettings,
+        *,
+        limits: LimitSettings | None = None,
+    ) -> None:
         self._bot, self._settings = bot, settings
         self._db = Database(storage.database)
         self._bell = Bell(make_celery(storage))
@@ -62,7 +72,7 @@ class Application:
         jobs = Jobs(self._db, settings, self._ring_soon)
         self._jobs = jobs
         media = MediaStore(storage.media)
-        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media)
+        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media, Limiter(limits=limits))
         desk = Desk(self._db, self._deliverer.wake)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
@@ -193,4 +203,5 @@ async def serve() -> None:
     """Run the bot process from the settings in the environment."""
     drawing = read(DrawingSettings)
     catalog.family(drawing.family)  # a wrong name is said now, not to the first person who writes
-    await Application(make_bot(read(TelegramSettings)), read(StorageSettings), read(JobSettings), drawing).run()
+    parts = make_bot(read(TelegramSettings)), read(StorageSettings), read(JobSettings), drawing
+    await Application(*parts, limits=read(LimitSettings)).run()

@@ -88,6 +88,15 @@ class JobSettings(BaseSettings):
     per_day: int = Field(0, ge=0, description="pictures a person may draw in 24 hours; 0 is no limit")
 
 
+class LimitSettings(BaseSettings):
+    """How fast the bot may speak: Telegram's usual limits. Paid broadcasts or an own Bot API server allow more."""
+
+    model_config = SettingsConfigDict(env_prefix="LIMIT_", env_file=".env", extra="ignore", frozen=True)
+    messages_per_s: float = Field(25.0, ge=1, description="over all chats")
+    chat_messages_per_s: float = Field(1.0, gt=0, description="in one chat; three may come at once")
+    group_messages_per_min: float = Field(18.0, gt=0, description="in one group")
+
+
 class DrawingSettings(BaseSettings):
     """What a plain message draws with."""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.queue_look import QueueLook
 from bot.settings import JobSettings
 from engine import catalog
 from engine.requests import Request, from_json, to_json
@@ -15,7 +16,6 @@ from storage.errors import LostLease
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
-from storage.repositories.queues import QueueRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.workers import LeaseRepository, TimingRepository, WorkerRepository
 
@@ -31,6 +31,7 @@ class Jobs:
 
     def __init__(self, database: Database, settings: JobSettings, ring: Ring) -> None:
         self._db, self._settings, self._ring = database, settings, ring
+        self._queues = QueueLook(database, settings.worker_alive_s)
 
     async def submit(self, wish: Wish, request: Request) -> Submitted:
         """Accept a request: inbox done, quota reserved, job queued and status owed, in one transaction; then ring.
@@ -105,9 +106,7 @@ class Jobs:
 
     async def queue_view(self, job: Job) -> tuple[QueueView, Timing | None]:
         """Place, workers and measured times for a waiting job's status line."""
-        async with self._db.read() as session:
-            view = await QueueRepository(session).view(job, self._settings.worker_alive_s)
-            return view, await TimingRepository(session).get(job.family, job.lane, size_of(job))
+        return await self._queues.view(job, size_of(job))
 
     async def release(self, worker_id: str, why: str, crashed: bool) -> None:
         """Give back what a worker that is gone was drawing, and ring for it."""

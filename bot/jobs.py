@@ -101,7 +101,7 @@ class Jobs:
         await NoticeRepository(session).add(replace(stray, edit_message_id=message_id))
 
     async def active(self, user: User) -> list[Job]:
-        async with self._db.read() as session:
+        async with self._db.alone() as session:
             return await JobRepository(session).active_of(user.id)
 
     async def queue_view(self, job: Job) -> tuple[QueueView, Timing | None]:

@@ -33,7 +33,7 @@ class QueueLook:
         look = await self._look(job.family, job.lane)
         if job in look.views:
             return look.views.of(job), look.timings.get(size)
-        async with self._db.read() as session:
+        async with self._db.alone() as session:
             standing = await QueueRepository(session).standing(job)
         return look.views.of(job, standing), look.timings.get(size)
 

@@ -38,9 +38,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup
+bench: setup servers
 	$(BIN)/python -m benchmarks.nano
 	$(BIN)/python -m benchmarks.line
+	$(BIN)/python -m benchmarks.overhead
 
 # SIZE=commit is the run that `make test` makes, here on every side; SIZE=leases kills workers at full leases.
 # Each side ends with its report.

@@ -20,11 +20,13 @@ from bot.dialogs import Dialogs
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
+from bot.limiter import Limiter
 from bot.messages import Messages
 from bot.ops import Ops
 from bot.settings import (
     DrawingSettings,
     JobSettings,
+    LimitSettings,
     OpsSettings,
     SettingsError,
     StorageSettings,
@@ -78,6 +80,8 @@ class Application:
         webhook: WebhookSettings | None = None,
         web: WebSettings | None = None,
         ops: OpsSettings | None = None,
+        *,
+        limits: LimitSettings | None = None,
     ) -> None:
         self._bot, self._settings = bot, settings
         self._ops = Ops(ops, self._ailments, self._look_at_sql) if ops and ops.port else None
@@ -92,7 +96,7 @@ class Application:
         jobs = Jobs(self._db, settings, self._ring_soon)
         self._jobs = jobs
         media = MediaStore(storage.media)
-        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media)
+        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media, Limiter(limits=limits))
         desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
 
@@ -266,4 +270,6 @@ async def serve() -> None:
     except RequestError as error:
         raise SettingsError(f"DRAW_FAMILY: {error}") from None
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
-    await Application(make_bot(read(TelegramSettings)), read(StorageSettings), read(JobSettings), drawing, *parts).run()
+    bot = make_bot(read(TelegramSettings))
+    settings = read(StorageSettings), read(JobSettings), drawing
+    await Application(bot, *settings, *parts, limits=read(LimitSettings)).run()

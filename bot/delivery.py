@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -36,7 +36,10 @@ from storage.places import Place, reached
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.2
+_REST_S = 0.01  # between two ticks, so that what comes in a crowd is read and sent together
 _PROGRESS_S = 1.5
+_LOOK_S = 0.5  # between two looks at all that wait or are drawn
+_LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
 _PING_AFTER_S = 20.0
 _OWN_ERRORS = 8  # tries before a message that we cannot even build is given up
 _PROGRESS_RESERVE = 8  # of the bot's tokens, kept back from progress for results and notices
@@ -63,6 +66,7 @@ class Deliverer:
         self._own_errors: Counter[object] = Counter()
         self._left_behind = False  # whether a row may say `sending` though nobody sends it
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
+        self._look_at = 0.0
 
     def wake(self) -> None:
         """Something was just written that may be owed to a chat."""
@@ -78,7 +82,7 @@ class Deliverer:
             while True:
                 metrics.moved("deliver")
                 try:
-                    await self.tick()
+                    await self.tick(watch=time.monotonic() >= self._look_at)
                 except Exception as error:
                     log.error("delivery: %s: %s", type(error).__name__, error)
                 try:
@@ -86,6 +90,7 @@ class Deliverer:
                         await self._wake.wait()
                 except TimeoutError:
                     pass
+                await asyncio.sleep(_REST_S)
                 self._wake.clear()
         finally:
             if self._tasks:
@@ -93,21 +98,29 @@ class Deliverer:
                 for task in late:  # whoever delivers next must not be doing it beside us
                     task.cancel()
 
-    async def tick(self) -> None:
-        """Start everything that is due and may go now."""
+    async def tick(self, watch: bool = True) -> None:
+        """Start everything that is due and may go now; `watch` also what is only news of a job under way."""
         if self._left_behind and not self._busy:
             await self._outbox.interrupted()
             self._left_behind = False
         self._settled.clear()
-        due = await self._outbox.due()
+        began = time.monotonic()
+        due = await self._outbox.due(watched=watch)
         for delivery, job, language in due.results:
             self._start(job.chat_id, partial(self._send_result, delivery, job, language), partial(self._retry, delivery))
         for notice, language in due.notices:
             self._start(notice.chat_id, partial(self._send_notice, notice, language), partial(self._retry, notice))
         for delivery, job, language in due.statuses:
             self._start(job.chat_id, partial(self._send_status, job, language), partial(self._retry, delivery))
+        if due.watched is not None:
+            await self._watch(due.watched)
+            now = time.monotonic()
+            self._look_at = now + max(_LOOK_S, (now - began) / _LOOK_SHARE)
+
+    async def _watch(self, watched: Sequence[tuple[Job, str]]) -> None:
+        """Bring status messages up to date, each now and then."""
         now = time.monotonic()
-        for job, language in due.watched:
+        for job, language in watched:
             last_text, at = self._shown.get(job.id, ("", 0.0))
             if now - at < _PROGRESS_S:
                 continue
@@ -115,8 +128,8 @@ class Deliverer:
             self._shown[job.id] = (last_text, now)
             if said.text != last_text:
                 self._start(job.chat_id, partial(self._show_progress, job, said), None, reserve=_PROGRESS_RESERVE)
-        watched = {job.id for job, _ in due.watched}
-        self._shown = {job_id: shown for job_id, shown in self._shown.items() if job_id in watched}
+        ids = {job.id for job, _ in watched}
+        self._shown = {job_id: shown for job_id, shown in self._shown.items() if job_id in ids}
 
     def _start(
         self,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import metrics
+from bot.queue_look import QueueLook
 from bot.settings import JobSettings
 from engine import catalog
 from engine.requests import Request, from_json, to_json
@@ -16,7 +17,6 @@ from storage.errors import LostLease
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
-from storage.repositories.queues import QueueRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.workers import LeaseRepository, TimingRepository, WorkerRepository
 
@@ -32,6 +32,7 @@ class Jobs:
 
     def __init__(self, database: Database, settings: JobSettings, ring: Ring) -> None:
         self._db, self._settings, self._ring = database, settings, ring
+        self._queues = QueueLook(database, settings.worker_alive_s)
 
     async def submit(self, wish: Wish, request: Request) -> Submitted:
         """Accept a request: inbox done, quota reserved, job queued and status owed, in one transaction; then ring.
@@ -105,14 +106,12 @@ class Jobs:
         await NoticeRepository(session).add(replace(stray, edit_message_id=message_id))
 
     async def active(self, user: User) -> list[Job]:
-        async with self._db.read() as session:
+        async with self._db.alone() as session:
             return await JobRepository(session).active_of(user.id)
 
     async def queue_view(self, job: Job) -> tuple[QueueView, Timing | None]:
         """Place, workers and measured times for a waiting job's status line."""
-        async with self._db.read() as session:
-            view = await QueueRepository(session).view(job, self._settings.worker_alive_s)
-            return view, await TimingRepository(session).get(job.family, job.lane, size_of(job))
+        return await self._queues.view(job, size_of(job))
 
     async def release(self, worker_id: str, why: str, crashed: bool) -> None:
         """Give back what a worker that is gone was drawing, and ring for it."""

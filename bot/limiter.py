@@ -4,6 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot.settings import LimitSettings
+
+_CHAT_BURST = 3.0  # messages that one chat may get at once
+
 
 @dataclass
 class Bucket:
@@ -23,9 +27,11 @@ class Bucket:
 class Limiter:
     """One for all messages of a bot process. `take` never waits: what may not go now is asked again later."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, limits: LimitSettings | None = None) -> None:
         self._clock = clock
-        self._all = Bucket(25, 25, 25, clock())
+        self._limits = limits or LimitSettings.model_construct()
+        rate = self._limits.messages_per_s
+        self._all = Bucket(rate, rate, rate, clock())
         self._chats: dict[int, Bucket] = {}
         self._paused: dict[int, float] = {}
         self._told = (0, float("-inf"))  # the chat that got the newest 429, and when
@@ -38,8 +44,8 @@ class Limiter:
             return False
         chat = self._chats.get(chat_id)
         if chat is None:
-            rate, burst = (18 / 60, 3.0) if chat_id < 0 else (1.0, 3.0)
-            chat = self._chats[chat_id] = Bucket(rate, burst, burst, now)
+            rate = self._limits.group_messages_per_min / 60 if chat_id < 0 else self._limits.chat_messages_per_s
+            chat = self._chats[chat_id] = Bucket(rate, _CHAT_BURST, _CHAT_BURST, now)
         if not (self._all.ready(now) and chat.ready(now)) or self._all.tokens - 1 < reserve:
             return False
         self._all.tokens -= 1

@@ -1,4 +1,4 @@
-"""What is owed to chats, read and settled in SQL: each method is one transaction of the deliverer."""
+"""What is owed to chats, read and settled in SQL: each method is one transaction, or one statement, of the deliverer."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,28 +22,29 @@ class Due:
     results: list[tuple[Delivery, Job, str]]
     notices: list[tuple[Notice, str]]
     statuses: list[tuple[Delivery, Job, str]]
-    watched: list[tuple[Job, str]]
+    watched: list[tuple[Job, str]] | None
 
 
 class Outbox:
     def __init__(self, database: Database, bot_id: int) -> None:
         self._db, self._bot_id = database, bot_id
 
-    async def due(self) -> Due:
+    async def due(self, watched: bool = True) -> Due:
+        """Read what may be sent; the jobs that only wait or are drawn, however many, are read if they are wanted."""
         async with self._db.read() as session:
             deliveries = DeliveryRepository(session)
             results = await deliveries.due(self._bot_id, 1)
             statuses = await deliveries.due(self._bot_id, 0)
             notices = await NoticeRepository(session).due(self._bot_id)
-            watched = await JobRepository(session).unfinished_with_status(self._bot_id)
-            people = {job.user_id for _, job in results + statuses} | {job.user_id for job in watched}
+            unfinished = await JobRepository(session).unfinished_with_status(self._bot_id) if watched else []
+            people = {job.user_id for _, job in results + statuses} | {job.user_id for job in unfinished}
             people |= {notice.user_id for notice in notices if notice.user_id is not None}
-            speak = await UserRepository(session).languages(people)
+            speak = await UserRepository(session).languages(people) if people else {}
         return Due(
             [(delivery, job, speak[job.user_id]) for delivery, job in results],
             [(notice, speak.get(notice.user_id or 0, "en")) for notice in notices],
             [(delivery, job, speak[job.user_id]) for delivery, job in statuses],
-            [(job, speak[job.user_id]) for job in watched],
+            [(job, speak[job.user_id]) for job in unfinished] if watched else None,
         )
 
     async def interrupted(self) -> None:
@@ -51,18 +52,18 @@ class Outbox:
             await DeliveryRepository(session).interrupted(self._bot_id)
 
     async def job(self, job_id: int) -> Job:
-        async with self._db.read() as session:
+        async with self._db.alone() as session:
             return await JobRepository(session).get(job_id)
 
     async def pictures_of(self, job_id: int) -> list[Picture]:
-        async with self._db.read() as session:
+        async with self._db.alone() as session:
             return await PictureRepository(session).of_job(job_id)
 
     async def sending(self, job_id: int, ordinal: int) -> None:
         await self.settled(job_id, ordinal, SendState.SENDING)
 
     async def settled(self, job_id: int, ordinal: int, state: SendState, error: str | None = None) -> None:
-        async with self._db.begin() as session:
+        async with self._db.alone() as session:
             await DeliveryRepository(session).mark(job_id, ordinal, state, error=error)
 
     async def again(
@@ -79,7 +80,7 @@ class Outbox:
         `message_id` is a message that was sent meanwhile for the result to replace.
         """
         state = SendState.UNKNOWN if unknown else SendState.PENDING
-        async with self._db.begin() as session:
+        async with self._db.alone() as session:
             await DeliveryRepository(session).mark(job_id, ordinal, state, retry_s=delay_s, error=error)
             if message_id is not None:
                 await JobRepository(session).set_status_message(job_id, message_id)
@@ -91,7 +92,7 @@ class Outbox:
 
     async def no_status_message(self, job_id: int) -> None:
         """The person deleted the status message; the result comes as a new one."""
-        async with self._db.begin() as session:
+        async with self._db.alone() as session:
             await JobRepository(session).set_status_message(job_id, None)
 
     async def wanted_form(self, user_id: int) -> str:
@@ -150,27 +151,27 @@ class Outbox:
                     await jobs.request_cancel(job)
 
     async def notice_sending(self, notice_id: int) -> None:
-        async with self._db.begin() as session:
+        async with self._db.alone() as session:
             await NoticeRepository(session).mark(notice_id, SendState.SENDING)
 
     async def notice_done(self, notice: Notice, state: SendState, message_id: int | None, error: str | None = None) -> None:
-        async with self._db.begin() as session:
+        async with self._db.alone() as session:
             await NoticeRepository(session).mark(notice.id, state, message_id=message_id, error=error)
 
     async def notice_again(self, notice: Notice, delay_s: float, error: str | None) -> None:
-        async with self._db.begin() as session:
+        async with self._db.alone() as session:
             await NoticeRepository(session).mark(notice.id, notice.state, retry_s=delay_s, error=error)
 
     async def file_id(self, job: Job, pictures: list[Picture], index: int) -> str | None:
         """What Telegram already has of a picture (index from 1) or of the sheet (index 0)."""
-        async with self._db.read() as session:
+        async with self._db.alone() as session:
             if index == 0 or len(pictures) == 1:
                 return await DeliveryRepository(session).file_id(job.id, 1)
             return await PictureRepository(session).file_id(pictures[index - 1].id, self._bot_id, "photo")
 
     async def document_id(self, picture: Picture) -> str | None:
         """What Telegram already has of a picture as a file."""
-        async with self._db.read() as session:
+        async with self._db.alone() as session:
             return await PictureRepository(session).file_id(picture.id, self._bot_id, "document")
 
     async def remember_file(self, picture_id: int, form: str, sent: PhotoSize | Document) -> None:

@@ -209,6 +209,15 @@ class JobSettings(BaseSettings):
         return self
 
 
+class LimitSettings(BaseSettings):
+    """How fast the bot may speak: Telegram's usual limits. Paid broadcasts or an own Bot API server allow more."""
+
+    model_config = _from("LIMIT_")
+    messages_per_s: float = Field(25.0, ge=1, description="messages a second over all chats")
+    chat_messages_per_s: float = Field(1.0, gt=0, description="messages a second in one chat; three may come at once")
+    group_messages_per_min: float = Field(18.0, gt=0, description="messages a minute in one group")
+
+
 class DrawingSettings(BaseSettings):
     """What a plain message draws with."""
 
@@ -245,6 +254,7 @@ EVERY: tuple[type[BaseSettings], ...] = (
     LogSettings,
     StorageSettings,
     JobSettings,
+    LimitSettings,
     DrawingSettings,
     WorkerSettings,
 )

@@ -299,7 +299,7 @@ class RenderChild:
             try:
                 if self._draining_since is not None:
                     drawing.drained = now - self._draining_since + drawing.left_s > self._settings.drain_s
-                async with self._db.read() as session:
+                async with self._db.alone() as session:
                     drawing.stop = await JobRepository(session).wants_cancel(drawing.job) or drawing.drained
                 metrics.moved("heartbeat")
                 progress = (drawing.stage, drawing.step, drawing.steps)
@@ -324,7 +324,7 @@ class RenderChild:
             os._exit(_EXIT_STALLED)
 
     async def _ring_if_waiting(self) -> None:
-        async with self._db.read() as session:
+        async with self._db.alone() as session:
             waiting = await JobRepository(session).waiting()
         for family, lane, _, _ in waiting:
             if family == self._worker.family and lane in self._worker.lane_names:

@@ -1,15 +1,51 @@
 """Jobs and their transitions. Every write by a worker carries its fence; a lost fence raises `LostLease`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
 from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, new_public_id
 from storage.errors import LostLease, NotFound
 from storage.tables import AuditRow, DeliveryRow, InboxRow, JobRow, QuotaLedgerRow, UserRow
+
+# Made once, with names for what changes: building a statement costs as much as running it.
+_JOB, _LEDGER = JobRow.__table__.c, QuotaLedgerRow.__table__.c
+_QUEUE = (
+    insert(JobRow.__table__)  # type: ignore[arg-type]
+    .values(created_at=db_now(), deadline_at=db_now() + bindparam("deadline_s"), rung_at=db_now())
+    .returning(*_JOB)
+)
+_OWE = insert(DeliveryRow.__table__).inline()  # type: ignore[arg-type]
+_RESERVE = insert(QuotaLedgerRow.__table__).values(entry="reserve", at=db_now()).inline()  # type: ignore[arg-type]
+_SETTLE = (
+    insert(QuotaLedgerRow.__table__)  # type: ignore[arg-type]
+    .from_select(
+        ["job_id", "user_id", "entry", "amount", "at"],
+        select(_LEDGER.job_id, _LEDGER.user_id, bindparam("settled", type_=_LEDGER.entry.type), _LEDGER.amount, db_now()).where(
+            _LEDGER.job_id == bindparam("of_job"), _LEDGER.entry == literal("reserve")
+        ),
+    )
+    .inline()
+)
+_NOTE = insert(AuditRow.__table__).values(at=db_now()).inline()  # type: ignore[arg-type]
+_FRESH = {"populate_existing": True}  # transitions go past the session, so what it remembers of a job may be old
+_BY_KEY = select(JobRow).where(JobRow.dedupe_key == bindparam("key")).execution_options(**_FRESH)
+_CLAIMABLE = (
+    select(JobRow.id)
+    .join(UserRow, UserRow.id == JobRow.user_id)
+    .where(
+        JobRow.state == JobState.QUEUED,
+        JobRow.family == bindparam("family"),
+        JobRow.lane.in_(bindparam("lanes", expanding=True)),
+        JobRow.cancel_requested.is_(False),
+    )
+    .order_by(UserRow.running, UserRow.last_served_at, JobRow.id)
+    .limit(1)
+    .with_for_update(of=JobRow, skip_locked=True)
+)
 
 
 class JobRepository:
@@ -18,19 +54,16 @@ class JobRepository:
 
     async def add(self, new: NewJob, amount: int) -> Job:
         """Store a queued job with its quota reservation and the status message it owes."""
-        now = (await self._session.scalar(select(db_now()))) or 0.0
-        row = JobRow(
-            public_id=new_public_id(), bot_id=new.bot_id, user_id=new.user_id, chat_id=new.chat_id, family=new.family,
-            lane=new.lane, kind=new.kind, params=new.params, seed=new.seed, dedupe_key=new.dedupe_key, button=new.button,
-            reply_to_message_id=new.reply_to_message_id, parent_picture_id=new.parent_picture_id,
-            created_at=now, deadline_at=now + new.deadline_s, rung_at=now,
-        )  # fmt: skip
-        self._session.add(row)
-        await self._session.flush()
-        self._session.add(DeliveryRow(job_id=row.id, ordinal=0))
-        self._session.add(QuotaLedgerRow(job_id=row.id, user_id=row.user_id, entry="reserve", amount=amount, at=now))
-        self._session.add(AuditRow(job_id=row.id, to_state=JobState.QUEUED, fence=0, at=now, why="accepted"))
-        await self._session.flush()
+        values = {
+            "public_id": new_public_id(), "bot_id": new.bot_id, "user_id": new.user_id, "chat_id": new.chat_id,
+            "family": new.family, "lane": new.lane, "kind": new.kind, "params": new.params, "seed": new.seed,
+            "dedupe_key": new.dedupe_key, "button": new.button, "reply_to_message_id": new.reply_to_message_id,
+            "parent_picture_id": new.parent_picture_id, "deadline_s": new.deadline_s,
+        }  # fmt: skip
+        row = JobRow(**(await self._session.execute(_QUEUE, values)).one()._mapping)
+        await self._session.execute(_OWE, {"job_id": row.id, "ordinal": 0})
+        await self._session.execute(_RESERVE, {"job_id": row.id, "user_id": row.user_id, "amount": amount})
+        await self._session.execute(_NOTE, {"job_id": row.id, "to_state": JobState.QUEUED, "fence": 0, "why": "accepted"})
         return row.to_job()
 
     async def get(self, job_id: int) -> Job:
@@ -41,13 +74,15 @@ class JobRepository:
 
     async def owned(self, public_id: str, user_id: int) -> Job:
         """Return this person's job; somebody else's is as absent as none."""
-        row = await self._session.scalar(select(JobRow).where(JobRow.public_id == public_id, JobRow.user_id == user_id))
+        row = await self._session.scalar(
+            select(JobRow).where(JobRow.public_id == public_id, JobRow.user_id == user_id).execution_options(**_FRESH)
+        )
         if row is None:
             raise NotFound(f"job {public_id}")
         return row.to_job()
 
     async def by_dedupe_key(self, dedupe_key: str) -> Job | None:
-        row = await self._session.scalar(select(JobRow).where(JobRow.dedupe_key == dedupe_key))
+        row = await self._session.scalar(_BY_KEY, {"key": dedupe_key})
         return row.to_job() if row else None
 
     async def finished_of_button(self, button: str) -> int:
@@ -61,36 +96,25 @@ class JobRepository:
         """Return the button's job that ended after this press had arrived, if there is one."""
         arrived = select(InboxRow.received_at).where(InboxRow.id == inbox_id).scalar_subquery()
         row = await self._session.scalar(
-            select(JobRow).where(JobRow.button == button, JobRow.finished_at > arrived).order_by(JobRow.id.desc()).limit(1)
+            select(JobRow).where(JobRow.button == button, JobRow.finished_at > arrived).order_by(JobRow.id.desc()).limit(1),
+            execution_options=_FRESH,
         )
         return row.to_job() if row else None
 
     async def active_of(self, user_id: int) -> list[Job]:
         """This person's waiting and drawing jobs, oldest first."""
-        rows = await self._session.scalars(
-            select(JobRow).where(JobRow.user_id == user_id, JobRow.state.in_(ACTIVE)).order_by(JobRow.id)
-        )
-        return [row.to_job() for row in rows]
+        return await self._jobs(JobRow.user_id == user_id, JobRow.state.in_(ACTIVE))
 
     async def claim(self, worker_id: str, family: str, lanes: Collection[str], lease_s: float) -> Job | None:
-        """Take the next job in fair order: the person with the fewest drawings and the longest wait, then their oldest job."""
-        waits = [
-            JobRow.state == JobState.QUEUED,
-            JobRow.family == family,
-            JobRow.lane.in_(lanes),
-            JobRow.cancel_requested.is_(False),
-        ]
-        people = select(JobRow.user_id, func.min(JobRow.id).label("oldest")).where(*waits).group_by(JobRow.user_id).subquery()
-        order = (UserRow.running, UserRow.last_served_at, people.c.oldest)
-        next_person = select(UserRow.id).join(people, people.c.user_id == UserRow.id).order_by(*order).limit(1).scalar_subquery()
-        mine = select(JobRow).where(*waits).order_by(JobRow.id).limit(1).with_for_update(skip_locked=True)
-        row = await self._session.scalar(mine.where(JobRow.user_id == next_person))
-        if row is None:  # another worker is claiming this person's last one: whatever else waits
-            row = await self._session.scalar(mine)
-        if row is None:
+        """Take the next job in fair order: the person with the fewest drawings and the longest wait, then their oldest job.
+
+        A job that another worker is claiming is passed over, whoever it belongs to.
+        """
+        job_id = await self._session.scalar(_CLAIMABLE, {"family": family, "lanes": list(lanes)})
+        if job_id is None:
             return None
-        await self._move(
-            row.id,
+        row = await self._move(
+            job_id,
             JobState.QUEUED,
             JobState.RUNNING,
             why="claimed",
@@ -105,7 +129,7 @@ class JobRepository:
                 "steps": 0,
             },
         )
-        return await self.get(row.id)
+        return row.to_job()
 
     async def heartbeat(self, job: Job, stage: str | None, step: int, steps: int, lease_s: float | None) -> bool:
         """Write progress, renew the lease if `lease_s` is given; return whether the person asked to cancel."""
@@ -143,8 +167,7 @@ class JobRepository:
                 "artefact_sha256": artefact_sha256,
             },
         )
-        self._session.add(DeliveryRow(job_id=job.id, ordinal=1))
-        await self._session.flush()
+        await self._session.execute(_OWE, {"job_id": job.id, "ordinal": 1})
 
     async def requeue(self, job: Job, why: str, crashed: bool) -> None:
         """Give a running job back; only a crash counts against it."""
@@ -158,13 +181,7 @@ class JobRepository:
         """Move a job to a terminal state and settle its quota: returned, or kept."""
         values = {"lease_until": None, "finished_at": db_now(), "error_class": error_class}
         await self._move(job.id, job.state, to, why=why, fence=job.fence, values=values)
-        reserved = await self._session.scalar(
-            select(QuotaLedgerRow.amount).where(QuotaLedgerRow.job_id == job.id, QuotaLedgerRow.entry == "reserve")
-        )
-        now = (await self._session.scalar(select(db_now()))) or 0.0
-        entry = "refund" if refund else "commit"
-        self._session.add(QuotaLedgerRow(job_id=job.id, user_id=job.user_id, entry=entry, amount=reserved or 0, at=now))
-        await self._session.flush()
+        await self._session.execute(_SETTLE, {"of_job": job.id, "settled": "refund" if refund else "commit"})
 
     async def request_cancel(self, job: Job) -> None:
         await self._session.execute(update(JobRow).where(JobRow.id == job.id).values(cancel_requested=True))
@@ -225,30 +242,31 @@ class JobRepository:
         return await self._jobs(JobRow.bot_id == bot_id, JobRow.state.in_(ACTIVE), JobRow.status_message_id.is_not(None))
 
     async def _jobs(self, *where: Any) -> list[Job]:
-        rows: Sequence[JobRow] = (await self._session.scalars(select(JobRow).where(*where).order_by(JobRow.id))).all()
-        return [row.to_job() for row in rows]
+        query = select(JobRow).where(*where).order_by(JobRow.id).execution_options(**_FRESH)
+        return [row.to_job() for row in await self._session.scalars(query)]
 
     async def _move(
         self, job_id: int, source: JobState, to: JobState, *, why: str, values: dict[str, Any], fence: int | None = None
-    ) -> None:
+    ) -> JobRow:
         where = [JobRow.id == job_id, JobRow.state == source]
         if fence is not None:
             where.append(JobRow.fence == fence)
         moved = await self._session.execute(
-            update(JobRow).where(*where).values(state=to, **values).returning(JobRow.fence, JobRow.user_id)
+            update(JobRow.__table__).where(*where).values(state=to, **values).returning(*_JOB)  # type: ignore[arg-type]
         )
         found = moved.one_or_none()
         if found is None:
             raise LostLease(f"job {job_id} is no longer {source} with fence {fence}")
+        row = JobRow(**found._mapping)
         if JobState.RUNNING in (source, to):
-            await self._serve(found[1], 1 if to == JobState.RUNNING else -1)
-        now = (await self._session.scalar(select(db_now()))) or 0.0
-        self._session.add(AuditRow(job_id=job_id, from_state=source, to_state=to, fence=found[0], at=now, why=why))
-        await self._session.flush()
+            await self._serve(row.user_id, 1 if to == JobState.RUNNING else -1)
+        note = {"job_id": job_id, "from_state": source, "to_state": to, "fence": row.fence, "why": why}
+        await self._session.execute(_NOTE, note)
+        return row
 
     async def _serve(self, user_id: int, running: int) -> None:
         """Keep the fairness state beside the transition that changes it."""
         values: dict[str, Any] = {"running": UserRow.running + running}
         if running > 0:
             values["last_served_at"] = db_now()
-        await self._session.execute(update(UserRow).where(UserRow.id == user_id).values(**values))
+        await self._session.execute(update(UserRow.__table__).where(UserRow.id == user_id).values(**values))  # type: ignore[arg-type]

@@ -1,30 +1,59 @@
 """Who waits in a queue, in which order, and who is there to draw it. The order is that of `JobRepository.claim`."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
 from storage.domain import InHand, Job, JobState, QueueView, WorkerState
 from storage.tables import JobRow, UserRow, WorkerRow
 
+# The turns go round the people; within one, who has more in work was served less of late. No two jobs stand alike.
+Standing = tuple[float, ...]
 
-@dataclass(frozen=True)
-class _Person:
-    """One person in a queue; `order` says who of two with equally many drawings goes first."""
 
-    user_id: int
-    waiting: int
-    running: int
-    order: tuple[float, int]
+_turn = func.row_number().over(order_by=JobRow.id, partition_by=JobRow.user_id)
+_oldest = func.min(JobRow.id).over(partition_by=JobRow.user_id)
+_WAITING = (
+    select(JobRow.id, JobRow.user_id, UserRow.running + _turn, -UserRow.running, UserRow.last_served_at, _oldest)
+    .join(UserRow, UserRow.id == JobRow.user_id)
+    .where(
+        JobRow.state == JobState.QUEUED,
+        JobRow.family == bindparam("family"),
+        JobRow.lane == bindparam("lane"),
+        JobRow.cancel_requested.is_(False),
+    )
+)
+_OF_ONE = _WAITING.where(JobRow.user_id == bindparam("user_id"))
 
-    def before(self, mine: "_Person", turn: int) -> int:
-        """How many of this person's jobs are claimed before the `turn`-th of mine."""
-        later = (-self.running, self.order) > (-mine.running, mine.order)  # who has more in work was served less of late
-        rounds = turn + mine.running - self.running - later
-        return min(self.waiting, max(0, rounds))
+
+class Views:
+    """One look at a queue, for all who wait in it or come soon after."""
+
+    def __init__(
+        self, waiting: Sequence[tuple[Standing, int, int]], workers: int, loading: int, in_hand: tuple[InHand, ...]
+    ) -> None:
+        self._workers, self._loading, self._in_hand = workers, loading, in_hand
+        order = sorted(waiting)
+        self._standings = [standing for standing, _, _ in order]
+        self._people_until = [0]  # how many different people stand in the first n places
+        self._places: dict[int, tuple[int, int]] = {}  # job id -> (place, other people who go first)
+        seen: set[int] = set()
+        for place, (_, job_id, user_id) in enumerate(order, 1):
+            self._places[job_id] = place, len(seen) - (user_id in seen)
+            seen.add(user_id)
+            self._people_until.append(len(seen))
+
+    def __contains__(self, job: Job) -> bool:
+        return job.id in self._places
+
+    def of(self, job: Job, standing: Standing | None = None) -> QueueView:
+        """What this job's person may know; `standing` is that of a job that came after the look."""
+        before = bisect_left(self._standings, standing) if standing else 0
+        place, people = self._places.get(job.id, (before + 1, self._people_until[before]))
+        return QueueView(place, people, self._people_until[-1], self._workers, self._loading, self._in_hand)
 
 
 class QueueRepository:
@@ -32,48 +61,27 @@ class QueueRepository:
         self._session = session
 
     async def view(self, job: Job, alive_s: float) -> QueueView:
-        """Place of a waiting job and who works for it; costs one row a waiting person, however long the queue."""
-        people = await self._people(job)
-        turn = await self._session.scalar(
-            select(func.count()).where(
-                JobRow.state == JobState.QUEUED, JobRow.family == job.family, JobRow.lane == job.lane,
-                JobRow.user_id == job.user_id, JobRow.id <= job.id, JobRow.cancel_requested.is_(False),
-            )
-        )  # fmt: skip
-        mine = next((person for person in people if person.user_id == job.user_id), None)
-        before = [person.before(mine, int(turn or 1)) for person in people if mine and person is not mine]
-        workers = await self._workers(job, alive_s)
-        return QueueView(
-            place=sum(before) + int(turn or 1),
-            people_before=sum(count > 0 for count in before),
-            people=len(people),
-            workers=len(workers),
-            loading=sum(state == WorkerState.LOADING for _, state in workers),
-            in_hand=await self._in_hand([worker_id for worker_id, _ in workers]),
-        )
+        """Place of a waiting job and who works for it; a job that does not wait any more is next."""
+        return (await self.views(job.family, job.lane, alive_s)).of(job)
 
-    async def _people(self, job: Job) -> list[_Person]:
-        waiting = (
-            select(JobRow.user_id, func.count().label("jobs"), func.min(JobRow.id).label("oldest"))
-            .where(
-                JobRow.state == JobState.QUEUED, JobRow.family == job.family, JobRow.lane == job.lane,
-                JobRow.cancel_requested.is_(False),
-            )
-            .group_by(JobRow.user_id)
-            .subquery()
-        )  # fmt: skip
-        rows = await self._session.execute(
-            select(waiting.c.user_id, waiting.c.jobs, waiting.c.oldest, UserRow.running, UserRow.last_served_at).join(
-                UserRow, UserRow.id == waiting.c.user_id
-            )
-        )
-        return [_Person(user_id, jobs, running, (served_at, oldest)) for user_id, jobs, oldest, running, served_at in rows]
+    async def views(self, family: str, lane: str, alive_s: float) -> Views:
+        """What everybody who waits in a queue may know, by one read: a short row a waiting job, however many ask."""
+        rows = await self._session.execute(_WAITING, {"family": family, "lane": lane})
+        workers = await self._workers(family, lane, alive_s)
+        in_hand = await self._in_hand([worker_id for worker_id, _ in workers])
+        loading = sum(state == WorkerState.LOADING for _, state in workers)
+        return Views([(tuple(standing), job_id, user) for job_id, user, *standing in rows], len(workers), loading, in_hand)
 
-    async def _workers(self, job: Job, alive_s: float) -> Sequence[tuple[str, str]]:
+    async def standing(self, job: Job) -> Standing | None:
+        """Where a waiting job stands, by its own person's rows alone."""
+        rows = await self._session.execute(_OF_ONE, {"family": job.family, "lane": job.lane, "user_id": job.user_id})
+        return next((tuple(standing) for job_id, _, *standing in rows if job_id == job.id), None)
+
+    async def _workers(self, family: str, lane: str, alive_s: float) -> Sequence[tuple[str, str]]:
         rows = await self._session.execute(
             select(WorkerRow.id, WorkerRow.state).where(
-                WorkerRow.family == job.family,
-                WorkerRow.lanes.contains(f",{job.lane},"),
+                WorkerRow.family == family,
+                WorkerRow.lanes.contains(f",{lane},"),
                 WorkerRow.seen_at > db_now() - alive_s,
                 WorkerRow.state != WorkerState.DRAINING,
             )
@@ -82,6 +90,8 @@ class QueueRepository:
 
     async def _in_hand(self, workers: Sequence[str]) -> tuple[InHand, ...]:
         """What these workers are drawing, whoever asked for it and from whichever queue."""
+        if not workers:
+            return ()
         rows = await self._session.execute(
             select(db_now() - JobRow.started_at, JobRow.step, JobRow.steps).where(
                 JobRow.state == JobState.RUNNING, JobRow.worker_id.in_(workers)

@@ -57,6 +57,13 @@ class TimingRepository:
         row = await self._session.get(TimingRow, (family, lane, size))
         return Timing(row.p50, row.p90) if row else None
 
+    async def of_queue(self, family: str, lane: str) -> dict[str, Timing]:
+        """Return what was measured for each size in a queue."""
+        rows = await self._session.execute(
+            select(TimingRow.size, TimingRow.p50, TimingRow.p90).where(TimingRow.family == family, TimingRow.lane == lane)
+        )
+        return {size: Timing(p50, p90) for size, p50, p90 in rows}
+
 
 class LeaseRepository:
     def __init__(self, session: AsyncSession) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from bot.limiter import Limiter
+from bot.settings import LimitSettings
 
 
 @dataclass
@@ -49,6 +50,18 @@ def test_the_bot_gets_twenty_five_a_second_over_all_chats(limiter: Limiter, cloc
     assert sum(limiter.take(chat_id) for chat_id in range(100)) == 25
     clock.now += 1
     assert sum(limiter.take(chat_id) for chat_id in range(100, 200)) == 25
+
+
+def test_an_operator_who_may_say_more_says_so(clock: Clock) -> None:
+    limits = LimitSettings(messages_per_s=100, chat_messages_per_s=5, group_messages_per_min=60)
+    limiter = Limiter(clock, limits)
+    assert sum(limiter.take(chat_id) for chat_id in range(1, 201)) == 100
+    clock.now += 1
+    assert [_taken(limiter, chat_id, 10) for chat_id in (1, -1)] == [3, 3]
+    clock.now += 0.5
+    assert [_taken(limiter, chat_id, 10) for chat_id in (1, -1)] == [2, 0]
+    clock.now += 0.6
+    assert _taken(limiter, -1, 10) == 1
 
 
 def test_a_quiet_hour_saves_up_no_more_than_the_burst(limiter: Limiter, clock: Clock) -> None:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 from bot.settings import (
     EVERY,
     JobSettings,
+    LimitSettings,
     OpsSettings,
     SettingsError,
     StorageSettings,
@@ -48,6 +49,9 @@ def test_settings_are_frozen(kind: type[BaseSettings]) -> None:
         (JobSettings, "JOB_MAX_ACTIVE", "0"),
         (JobSettings, "JOB_MAX_CRASHES", "many"),
         (JobSettings, "JOB_PER_DAY", "-1"),
+        (LimitSettings, "LIMIT_MESSAGES_PER_S", "0"),  # less than one at a time is none, ever
+        (LimitSettings, "LIMIT_CHAT_MESSAGES_PER_S", "0"),
+        (LimitSettings, "LIMIT_GROUP_MESSAGES_PER_MIN", "-1"),
         *((JobSettings, f"JOB_{name.upper()}", value) for name in TIMES for value in ("0", "-1", "soon")),
     ],
 )

@@ -39,6 +39,11 @@ class Line:
         finally:
             await database.close()
 
+    async def settled(self) -> None:
+        """Wait until SQL has every job at its end: the chat shows a picture a moment before that is written down."""
+        while await self.sql("SELECT 1 FROM job WHERE state IN ('queued', 'running', 'rendered')"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
     @asynccontextmanager
     async def children_running(self, *commands: str) -> AsyncIterator[None]:
         """Run `run` and `worker` as processes that are started again when they die."""

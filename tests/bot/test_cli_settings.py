@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli import main
-from bot.settings import EVERY, setting_name
+from bot.settings import EVERY, LimitSettings, setting_name
 from tests.servers import free_port
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
@@ -94,6 +94,10 @@ WRONG: dict[str, list[tuple[str, Mapping[str, str]]]] = {  # setting -> commands
         for kind in EVERY
         if kind.__name__ == "JobSettings"
         for name in kind.model_fields
+    },
+    **{
+        f"LIMIT_{name.upper()}": [("run", {f"LIMIT_{name.upper()}": value}) for value in ("soon", "0")]
+        for name in LimitSettings.model_fields
     },
     "DRAW_FAMILY": [("run", {"DRAW_FAMILY": "kandinsky-9"})],
     "WORKER_FAMILY": [("worker", {"WORKER_FAMILY": "kandinsky-9"}), ("worker", {"WORKER_FAMILY": "kandinsky-3.1"})],

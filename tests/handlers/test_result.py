@@ -111,6 +111,7 @@ async def test_a_tap_after_the_end_is_a_new_wish(line: Line, anna: Person) -> No
     for _ in range(2):
         await anna.presses("Again", first.id)
         await anna.sees_photo()
+        await line.settled()
     assert sum(message.has_photo for message in anna.chat) == 3
 
 

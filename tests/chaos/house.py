@@ -34,6 +34,13 @@ from tests.storage.made import BOT, FAMILY, LANES, PROMPT
 
 STEPS = 4
 
+_FIRST_IN_A_CHAT = """SELECT 1 FROM inbox WHERE next_at <= :now
+AND id IN (SELECT min(id) FROM inbox WHERE state = 'new' GROUP BY chat_id)"""
+
+_BEING_SENT = """SELECT 'result', job.public_id FROM delivery JOIN job ON job.id = job_id
+WHERE delivery.state = 'sending' AND ordinal = 1
+UNION ALL SELECT key, job.public_id FROM notice JOIN job ON job.id = job_id WHERE notice.state = 'sending'"""
+
 
 class HandlerBroke(RuntimeError):
     """A handler failed, as it does when the database blinks."""
@@ -94,7 +101,7 @@ class House:
     async def pump(self) -> None:
         """Handle everything that waits, retries included."""
         self.database.sql("UPDATE inbox SET next_at = 0 WHERE state = 'new'")
-        while self.database.sql("SELECT 1 FROM inbox WHERE state = 'new' AND next_at <= :now", now=self.database.now):
+        while self.database.sql(_FIRST_IN_A_CHAT, now=self.database.now):
             await self._pump._start_due()
             await asyncio.gather(*self._pump._tasks)
 
@@ -273,6 +280,7 @@ class House:
                 await asyncio.gather(*self.deliverer._tasks, return_exceptions=True)
             if self.telegram.killed:
                 self.telegram.killed = False
+                self.telegram.unsure.update(self.database.sql(_BEING_SENT))
                 await self.restart()
 
     async def restart(self) -> None:

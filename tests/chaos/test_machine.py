@@ -7,14 +7,14 @@ import asyncio
 import logging
 import sys
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from storage.errors import NotFound
 from storage.media import MediaStore
@@ -36,20 +36,44 @@ MAX_ACTIVE = 3
 _ROUNDS = 20  # of healing; a handful is enough for what 50 steps can leave behind
 
 PEOPLE = st.sampled_from((101, 102, 103))
-ANY = st.integers(0, 11)  # one of whatever there is, the newest first
+ANY = st.integers(0, 11)  # one of whatever there is, counted from the newest
 HAND = st.sampled_from((0, 1))
 ENDS = st.lists(st.sampled_from(End), min_size=1, max_size=4)
+ACTS = st.sampled_from(("beat", "step", "stopped", "failed", "broke", "full"))
 
-# The ordinary course, which goes on after every fault: Hypothesis leaves some rules out of each example, never this.
-EVENT = st.one_of(
-    st.tuples(st.just("writes"), PEOPLE, st.booleans()),
-    st.tuples(st.just("presses"), PEOPLE, st.sampled_from((1, 2))),
-    st.tuples(st.just("claims"), HAND),
-    st.tuples(st.just("works"), HAND, st.sampled_from(("step", "stopped", "stopped"))),
-    st.tuples(st.just("delivers"), st.sampled_from((1, 2))),
-    st.tuples(st.just("sweeps"), st.sampled_from((2.0, 11.0, 29.0))),
-)
-COURSE = st.lists(EVENT, max_size=3)
+
+def ordinary() -> list[st.SearchStrategy[tuple[Any, ...]]]:
+    """What happens on a good day."""
+    return [
+        st.tuples(st.just("writes"), PEOPLE, st.booleans()),
+        st.tuples(st.just("presses"), PEOPLE, st.sampled_from((1, 2))),
+        st.tuples(st.just("works"), HAND, st.sampled_from(("beat", "step", "step", "stopped"))),
+        st.tuples(st.just("delivers"), st.sampled_from((1, 2))),
+        st.tuples(st.just("sweeps"), st.sampled_from((2.0, 11.0, 29.0))),
+    ]
+
+
+FAULTS: list[st.SearchStrategy[tuple[Any, ...]]] = [
+    st.tuples(st.just("telegram_repeats"), ANY, st.booleans()),
+    st.tuples(st.just("update_waits"), PEOPLE, st.booleans()),
+    st.tuples(st.just("handlers_fail"), st.integers(1, 6)),
+    st.tuples(st.just("cancels"), ANY),
+    st.tuples(st.just("stranger_cancels"), ANY),
+    st.tuples(st.just("blocks"), PEOPLE),
+    st.tuples(st.just("deletes_a_message"), ANY),
+    st.tuples(st.just("drawing_fails"), ANY, st.sampled_from(("failed", "broke", "full"))),
+    st.tuples(st.just("zombie_writes"), ANY, ACTS),
+    st.tuples(st.just("process_ends"), ANY, st.booleans()),
+    st.tuples(st.just("lease_ends"), ANY, ACTS),
+    st.tuples(st.just("was_away"), st.booleans()),
+    st.tuples(st.just("deadline_passes"), ANY),
+    st.tuples(st.just("broker_forgets"), st.booleans()),
+    st.tuples(st.just("telegram_fails"), ENDS),
+    st.tuples(st.just("results_fail"), st.booleans(), ENDS),
+]
+
+# One rule for all: of many rules Hypothesis leaves half out of each example, and then nothing is ever drawn or brought.
+EVENTS = st.one_of(*ordinary(), *ordinary(), *ordinary(), *FAULTS)
 
 
 class Machine(RuleBasedStateMachine):
@@ -67,14 +91,17 @@ class Machine(RuleBasedStateMachine):
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
 
-    def job(self, pick: int) -> tuple[int, str]:
-        return self.jobs[-1 - pick % len(self.jobs)]
+    @initialize()
+    def begins(self) -> None:
+        for hand in self.house.hands:
+            self.house.seen(hand)
 
-    def then(self, course: list[tuple[Any, ...]]) -> None:
-        """Let the ordinary course go on; what holds is looked at after each event."""
-        for name, *how in course:
-            self.holds()
-            self.run(getattr(self, f"_{name}")(*how))
+    @rule(event=EVENTS)
+    def happens(self, event: tuple[Any, ...]) -> None:
+        name, *how = event
+        self.run(getattr(self, f"_{name}")(*how))
+
+    # A good day
 
     async def _hears(self, update: dict[str, Any], update_id: int | None = None) -> None:
         await self.house.arrive(update, update_id)
@@ -86,13 +113,15 @@ class Machine(RuleBasedStateMachine):
     async def _presses(self, person: int, button: int) -> None:
         await self._hears(_press(person, button, "again:flash"))
 
-    async def _claims(self, hand: int) -> None:
-        worker = self.house.hands[hand]
-        if worker.job is None and +self.house.bells:
-            await self.house.claim(worker)
-
     async def _works(self, hand: int, act: str) -> None:
-        await self.house.work(self.house.hands[hand], act)
+        worker = self.house.hands[hand]
+        await self._claims(worker)
+        await self.house.work(worker, act)
+
+    async def _claims(self, *workers: Hand) -> None:
+        for worker in workers:
+            if worker.job is None and +self.house.bells:
+                await self.house.claim(worker)
 
     async def _delivers(self, ticks: int) -> None:
         await self.house.deliver(ticks)
@@ -106,52 +135,28 @@ class Machine(RuleBasedStateMachine):
                 await self.house.work(hand, "beat")
         await self.house.jobs.sweep()
 
-    @initialize(then=COURSE)
-    def begins(self, then: list[tuple[Any, ...]]) -> None:
-        for hand in self.house.hands:
-            self.house.seen(hand)
-        self.then(then)
+    # What people and Telegram may do at any time
 
-    @rule(then=COURSE)
-    def all_is_well(self, then: list[tuple[Any, ...]]) -> None:
-        self.then(then)
+    async def _telegram_repeats(self, pick: int, same: bool) -> None:
+        for update in one(self.house.updates, pick):
+            await self._hears(update, update["update_id"] if same else None)
 
-    # People
+    async def _update_waits(self, person: int, press: bool) -> None:
+        await self.house.arrive(
+            _press(person, 1, "again:flash") if press else _message(person, self.house.telegram.new_id(), True)
+        )
 
-    @precondition(lambda self: self.house.updates)
-    @rule(pick=ANY, same=st.booleans(), then=COURSE)
-    def telegram_repeats(self, pick: int, same: bool, then: list[tuple[Any, ...]]) -> None:
-        update = self.house.updates[-1 - pick % len(self.house.updates)]
-        self.run(self._hears(update, update["update_id"] if same else None))
-        self.then(then)
-
-    @rule(person=PEOPLE, press=st.booleans(), then=COURSE)
-    def an_update_waits(self, person: int, press: bool, then: list[tuple[Any, ...]]) -> None:
-        update = _press(person, 1, "again:flash") if press else _message(person, self.house.telegram.new_id(), True)
-        self.run(self.house.arrive(update))
-        self.then(then)
-
-    @rule(times=st.integers(1, 6), then=COURSE)
-    def handlers_fail(self, times: int, then: list[tuple[Any, ...]]) -> None:
+    async def _handlers_fail(self, times: int) -> None:
         self.house.failing = times
-        self.then(then)
-        self.house.failing = 0
 
-    @precondition(lambda self: self.jobs)
-    @rule(pick=ANY, then=COURSE)
-    def cancels(self, pick: int, then: list[tuple[Any, ...]]) -> None:
-        person, job = self.job(pick)
-        chat = self.house.telegram.chats.get(person, {})
-        under = [message_id for message_id, message in chat.items() if message.key == "status" and message.job == job]
-        self.run(self._hears(_press(person, under[0] if under else 3, f"cancel:{job}")))
-        self.then(then)
+    async def _cancels(self, pick: int) -> None:
+        for person, job in one(self.jobs, pick):
+            chat = self.house.telegram.chats.get(person, {})
+            under = [message_id for message_id, message in chat.items() if message.key == "status" and message.job == job]
+            await self._hears(_press(person, under[0] if under else 3, f"cancel:{job}"))
 
-    @precondition(lambda self: self.jobs)
-    @rule(pick=ANY, then=COURSE)
-    def a_stranger_cancels(self, pick: int, then: list[tuple[Any, ...]]) -> None:
-        _, job = self.job(pick)
-
-        async def cancel() -> None:
+    async def _stranger_cancels(self, pick: int) -> None:
+        for _, job in one(self.jobs, pick):
             async with self.database.begin() as session:
                 stranger = await UserRepository(session).ensure(BOT, 999, "en")
             before = self.database.changes
@@ -159,104 +164,77 @@ class Machine(RuleBasedStateMachine):
                 await self.house.jobs.cancel(stranger, job, 0)
             assert self.database.changes == before
 
-        self.run(cancel())
-        self.then(then)
-
-    @rule(person=PEOPLE, then=COURSE)
-    def blocks(self, person: int, then: list[tuple[Any, ...]]) -> None:
+    async def _blocks(self, person: int) -> None:
         self.house.telegram.blocked.add(person)
-        self.then(then)
 
-    @precondition(lambda self: any(self.house.telegram.chats.values()))
-    @rule(pick=ANY, then=COURSE)
-    def deletes_a_message(self, pick: int, then: list[tuple[Any, ...]]) -> None:
+    async def _deletes_a_message(self, pick: int) -> None:
         messages = sorted((message_id, chat) for chat, message_id, _ in self.house.telegram.shown())
-        message_id, chat = messages[-1 - pick % len(messages)]
-        self.house.telegram.delete(chat, message_id)
-        self.then(then)
+        for message_id, chat in one(messages, pick):
+            self.house.telegram.delete(chat, message_id)
 
-    # Workers
+    # What may befall workers
 
-    @precondition(lambda self: self.drawing())
-    @rule(pick=ANY, act=st.sampled_from(("failed", "broke", "full")), then=COURSE)
-    def drawing_fails(self, pick: int, act: str, then: list[tuple[Any, ...]]) -> None:
-        self.run(self.house.work(self.drawing()[pick % len(self.drawing())], act))
-        self.then(then)
+    async def _drawing(self, pick: int) -> Sequence[Hand]:
+        """One worker that draws; what waits is claimed first."""
+        await self._claims(*self.house.hands)
+        return one([hand for hand in self.house.hands if hand.job], pick)
 
-    @precondition(lambda self: self.house.zombies)
-    @rule(pick=ANY, act=st.sampled_from(("beat", "step", "stopped", "failed", "broke", "full")), then=COURSE)
-    def a_zombie_writes(self, pick: int, act: str, then: list[tuple[Any, ...]]) -> None:
-        self.run(self.house.act(*self.house.zombies[-1 - pick % len(self.house.zombies)], act))
-        self.then(then)
+    async def _drawing_fails(self, pick: int, act: str) -> None:
+        for hand in await self._drawing(pick):
+            await self.house.work(hand, act)
 
-    @precondition(lambda self: self.drawing())
-    @rule(pick=ANY, crashed=st.booleans(), then=COURSE)
-    def a_process_ends(self, pick: int, crashed: bool, then: list[tuple[Any, ...]]) -> None:
-        hand = self.drawing()[pick % len(self.drawing())]
-        self.run(self.house.lose(hand, "render child lost" if crashed else "drained", crashed))
-        self.then(then)
+    async def _zombie_writes(self, pick: int, act: str) -> None:
+        for job, step in one(self.house.zombies, pick):
+            await self.house.act(job, step, act)
 
-    @precondition(lambda self: self.drawing())
-    @rule(then=COURSE)
-    def leases_end(self, then: list[tuple[Any, ...]]) -> None:
-        self.database.sql("UPDATE job SET lease_until = :now - 1 WHERE state = 'running'", now=self.database.now)
-        self.run(self._sweeps(0, healthy=False))
-        self.then(then)
+    async def _process_ends(self, pick: int, crashed: bool) -> None:
+        for hand in await self._drawing(pick):
+            await self.house.lose(hand, "render child lost" if crashed else "drained", crashed)
 
-    def drawing(self) -> list[Hand]:
-        return [hand for hand in self.house.hands if hand.job]
+    async def _lease_ends(self, pick: int, act: str) -> None:
+        """A worker that stood still for long finds that its job has been given to another; or that it was finished."""
+        for hand in await self._drawing(pick):
+            assert hand.job
+            ends = "UPDATE job SET lease_until = :now - 1 WHERE state = 'running' AND id = :job"
+            self.database.sql(ends, now=self.database.now, job=hand.job.id)
+            await self.house.jobs.sweep()
+            await self._claims(*self.house.hands)
+            await self.house.work(hand, act)
 
-    # Time, the broker and Telegram
+    # What may befall the bot
 
-    @rule(switched_off=st.booleans(), then=COURSE)
-    def was_away(self, switched_off: bool, then: list[tuple[Any, ...]]) -> None:
-        async def come_back() -> None:
-            await self._sweeps(3600.0, healthy=not switched_off)
-            await self.house.pump()
-            await self.house.restart()
+    async def _was_away(self, workers_too: bool) -> None:
+        self.house.failing = 0  # else updates from before would still be retried an hour later
+        await self._sweeps(3600.0, healthy=not workers_too)
+        await self.house.pump()
+        await self.house.restart()
 
-        self.run(come_back())
-        self.then(then)
+    async def _deadline_passes(self, pick: int) -> None:
+        for _, job in one(self.jobs, pick):
+            self.database.sql("UPDATE job SET deadline_at = :now - 1 WHERE public_id = :id", now=self.database.now, id=job)
+            await self.house.jobs.sweep()
+            ((state,),) = self.database.sql("SELECT state FROM job WHERE public_id = :id", id=job)
+            assert state not in ("queued", "running")
 
-    @precondition(lambda self: self.jobs)
-    @rule(pick=ANY, then=COURSE)
-    def a_deadline_passes(self, pick: int, then: list[tuple[Any, ...]]) -> None:
-        _, job = self.job(pick)
-        self.database.sql("UPDATE job SET deadline_at = :now - 1 WHERE public_id = :id", now=self.database.now, id=job)
-        self.run(self.house.jobs.sweep())
-        ((state,),) = self.database.sql("SELECT state FROM job WHERE public_id = :id", id=job)
-        assert state not in ("queued", "running")
-        self.then(then)
-
-    @rule(workers_too=st.booleans(), then=COURSE)
-    def broker_forgets(self, workers_too: bool, then: list[tuple[Any, ...]]) -> None:
+    async def _broker_forgets(self, workers_too: bool) -> None:
         self.house.bells.clear()
         if workers_too:
             self.database.sql("UPDATE worker SET seen_at = 0")
-        self.then(then)
 
-    @rule(ends=ENDS, then=COURSE)
-    def telegram_fails(self, ends: list[End], then: list[tuple[Any, ...]]) -> None:
+    async def _telegram_fails(self, ends: list[End]) -> None:
         self.house.telegram.ends = ends
-        self.then(then)
 
-    @precondition(lambda self: self.drawing())
-    @rule(ends=ENDS, status_gone=st.booleans(), then=COURSE)
-    def results_fail(self, ends: list[End], status_gone: bool, then: list[tuple[Any, ...]]) -> None:
+    async def _results_fail(self, status_gone: bool, ends: list[End]) -> None:
         """Telegram fails just when drawings are done, and where their statuses stood there may be nothing any more."""
         telegram = self.house.telegram
-
-        async def bring() -> None:
-            for hand in self.house.hands:
-                await self.house.work(hand, "stopped")
-            for chat, message_id, message in list(telegram.shown()):
-                if status_gone and message.key == "status":
-                    telegram.delete(chat, message_id)
-            telegram.ends = ends
-            await self.house.deliver(2)
-
-        self.run(bring())
-        self.then(then)
+        await self._claims(*self.house.hands)
+        for hand in self.house.hands:
+            await self.house.work(hand, "stopped")
+        for chat, message_id, message in list(telegram.shown()):
+            if status_gone and message.key == "status":
+                telegram.delete(chat, message_id)
+        telegram.ends = ends
+        await self.house.deliver(2)
 
     # What holds after every step
 
@@ -269,7 +247,8 @@ class Machine(RuleBasedStateMachine):
                 'SELECT telegram_id, job.public_id FROM job JOIN "user" ON "user".id = job.user_id ORDER BY job.id'
             )
             seen = self.house.telegram.results()
-            assert self.run(broken(self.database, max_active=MAX_ACTIVE, drained=False, results_seen=seen)) == []
+            lines = self.run(broken(self.database, max_active=MAX_ACTIVE, drained=False, results_seen=seen))
+            assert not lines, lines
         assert all(count == 1 for count in self.house.telegram.statuses.values() if count)
         self.database.now += 0.1
 
@@ -285,25 +264,26 @@ class Machine(RuleBasedStateMachine):
         """No more faults: what was begun comes to its end, by bells alone."""
         house = self.house
         house.bells.clear()
-        house.telegram.ends = []
+        house.telegram.ends, house.failing = [], 0
         for _ in range(_ROUNDS):
-            while self.database.sql(_OWED) != [(0,)]:
-                await house.deliver(1)
-            if self.database.sql(_UNFINISHED) == [(0,)]:
-                return
             await house.pump()
             await self._sweeps(house.settings.rering_s + 1)
-            while self.drawing() or +house.bells:
+            for _ in range(_ROUNDS):
+                await self._claims(*house.hands)
                 for hand in house.hands:
                     await house.work(hand, "stopped")
-                    if +house.bells:
-                        await house.claim(hand)
+            for _ in range(_ROUNDS):
+                if self.database.sql(_OWED) != [(0,)]:
+                    await house.deliver(1)
+            if self.database.sql(_UNFINISHED) == [(0,)]:
+                return
 
     def _judge(self) -> None:
         """Compare what was acknowledged, what SQL says, and what the chats show."""
         telegram = self.house.telegram
         seen = telegram.results()
-        assert self.run(broken(self.database, max_active=MAX_ACTIVE, results_seen=seen, media=self.media)) == []
+        lines = self.run(broken(self.database, max_active=MAX_ACTIVE, results_seen=seen, media=self.media))
+        assert not lines, lines
         rows = self.database.sql("SELECT public_id, dedupe_key, state, error_class, chat_id, id FROM job")
         assert {key: job for job, key, *_ in rows} == self.house.accepted, "lost, or unexpected"
         shown: dict[str, list[tuple[int, str]]] = {job: [] for job, *_ in rows}
@@ -335,6 +315,11 @@ class Machine(RuleBasedStateMachine):
         else:
             ((why,),) = self.database.sql("SELECT why FROM audit WHERE job_id = :job ORDER BY id DESC LIMIT 1", job=number)
             assert why in ("blocked by the person", "undeliverable")
+
+
+def one(things: Sequence[T], pick: int) -> Sequence[T]:
+    """One of these, counted from the newest; none if there are none."""
+    return [things[-1 - pick % len(things)]] if things else []
 
 
 def _where(person: int) -> dict[str, Any]:
@@ -387,7 +372,7 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     log.setLevel(logging.NOTSET)
 
 
-def _run(database: QuickDatabase, examples: int, steps: int = 50) -> None:
+def _run(database: QuickDatabase, examples: int, steps: int) -> None:
     how = settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -400,12 +385,12 @@ def _run(database: QuickDatabase, examples: int, steps: int = 50) -> None:
 
 
 def test_no_order_of_faults_loses_doubles_or_overcharges(database: QuickDatabase, no_pixels: None, errors: list[str]) -> None:
-    _run(database, 200)
+    _run(database, examples=200, steps=16)
     assert errors == []
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_thousands_of_orders_of_faults(database: QuickDatabase, no_pixels: None, errors: list[str]) -> None:
-    _run(database, 5000)
+def test_thousands_of_longer_orders_of_faults(database: QuickDatabase, no_pixels: None, errors: list[str]) -> None:
+    _run(database, examples=5000, steps=30)
     assert errors == []

@@ -94,7 +94,8 @@ class House:
         update = {**update, "update_id": update_id or next(self._numbers)}
         self.updates.append(update)
         event = update.get("message") or update["callback_query"]
-        self.telegram.blocked.discard(event["from"]["id"])
+        if update_id is None:  # somebody who writes has not blocked the bot
+            self.telegram.blocked.discard(event["from"]["id"])
         async with self.database.begin() as session:
             await InboxRepository(session).add(BOT, [(update["update_id"], event["from"]["id"], json.dumps(update))])
 
@@ -172,7 +173,7 @@ class House:
         self.seen(hand)
         waiting = self.database.sql("SELECT 1 FROM job WHERE state = 'queued' AND NOT cancel_requested")
         hand.job, hand.step = await use_cases.claim(self.database, self.settings, hand.name, FAMILY, LANES), 0
-        if (hand.job is None) == bool(waiting):
+        if (hand.job is None) == bool(waiting) or (hand.job is not None and hand.job.cancel_requested):
             self.wrong.append(f"claimed {hand.job} of {len(waiting)} jobs")
 
     def seen(self, hand: Hand) -> None:

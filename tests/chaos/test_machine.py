@@ -118,6 +118,12 @@ class Machine(RuleBasedStateMachine):
         await self._claims(worker)
         await self.house.work(worker, act)
 
+    async def _draw_all(self) -> None:
+        """Each worker finishes what it draws, or what waits for it."""
+        await self._claims(*self.house.hands)
+        for hand in self.house.hands:
+            await self.house.work(hand, "stopped")
+
     async def _claims(self, *workers: Hand) -> None:
         for worker in workers:
             if worker.job is None and +self.house.bells:
@@ -142,9 +148,12 @@ class Machine(RuleBasedStateMachine):
             await self._hears(update, update["update_id"] if same else None)
 
     async def _update_waits(self, person: int, press: bool) -> None:
+        """What it asks for may be over before it is looked at."""
         await self.house.arrive(
             _press(person, 1, "again:flash") if press else _message(person, self.house.telegram.new_id(), True)
         )
+        await self._draw_all()
+        await self.house.deliver(2)
 
     async def _handlers_fail(self, times: int) -> None:
         self.house.failing = times
@@ -227,9 +236,7 @@ class Machine(RuleBasedStateMachine):
     async def _results_fail(self, status_gone: bool, ends: list[End]) -> None:
         """Telegram fails just when drawings are done, and where their statuses stood there may be nothing any more."""
         telegram = self.house.telegram
-        await self._claims(*self.house.hands)
-        for hand in self.house.hands:
-            await self.house.work(hand, "stopped")
+        await self._draw_all()
         for chat, message_id, message in list(telegram.shown()):
             if status_gone and message.key == "status":
                 telegram.delete(chat, message_id)
@@ -269,9 +276,7 @@ class Machine(RuleBasedStateMachine):
             await house.pump()
             await self._sweeps(house.settings.rering_s + 1)
             for _ in range(_ROUNDS):
-                await self._claims(*house.hands)
-                for hand in house.hands:
-                    await house.work(hand, "stopped")
+                await self._draw_all()
             for _ in range(_ROUNDS):
                 if self.database.sql(_OWED) != [(0,)]:
                     await house.deliver(1)

@@ -269,7 +269,7 @@ class Deliverer:
         log_about(job=notice.params.get("job"))
         target, said = notice.edit_message_id, None
         if notice.key == "view":
-            call: Awaitable[Message | bool] = self._view(notice, language)
+            call: Callable[[], Awaitable[Message | bool]] = partial(self._view, notice, language)
         elif notice.key == "file":
             call = await self._file(notice)
         else:
@@ -277,10 +277,10 @@ class Deliverer:
             said = await self._screens.draw(notice, language) if live else self.messages.notice(notice, language)
             if notice.job_id is not None and target is None:
                 target = (await self._outbox.job(notice.job_id)).status_message_id
-            call = self._put(notice, said, target)
+            call = partial(self._put, notice, said, target)
         if target is None:
             await self._outbox.notice_sending(notice.id)
-        tried = await attempt(call)
+        tried = await attempt(call())
         if tried.fate == Fate.GONE and said is not None and (notice.job_id is not None or notice.key in SCREENS):
             await self._outbox.notice_sending(notice.id)
             target, tried = None, await attempt(self._put(notice, said, None))
@@ -316,18 +316,18 @@ class Deliverer:
             await self._outbox.remember_file(pictures[index - 1].id, "photo", answer.photo[-1])
         return answer
 
-    async def _file(self, notice: Notice) -> Awaitable[Message]:
-        """Make ready one picture of a result, or its sheet, as a file without loss; what is returned sends it."""
+    async def _file(self, notice: Notice) -> Callable[[], Awaitable[Message]]:
+        """Make ready one picture of a result, or its sheet, as a file without loss; what is returned sends it when called."""
         job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
         pictures = await self._outbox.pictures_of(job.id)
         wanted = [pictures[index - 1]] if index else pictures
         known = await self._outbox.document_id(wanted[0]) if index else None
         if known is not None:
-            return self._send_document(notice, known)
+            return partial(self._send_document, notice, known)
         data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
         png = await asyncio.to_thread(without_loss, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
         name = f"kandinsky-{job.public_id}{f'-{index}' if index else ''}.png"
-        return self._send_new_file(notice, BufferedInputFile(png, name), wanted[0].id if index else None)
+        return partial(self._send_new_file, notice, BufferedInputFile(png, name), wanted[0].id if index else None)
 
     async def _send_new_file(self, notice: Notice, file: BufferedInputFile, picture_id: int | None) -> Message:
         answer = await self._send_document(notice, file)

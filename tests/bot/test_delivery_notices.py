@@ -1,5 +1,6 @@
 """Notices, views and files reach the chat as well as can be known."""
 
+import gc
 import io
 import logging
 from typing import Any
@@ -99,6 +100,19 @@ async def test_a_notice_that_could_not_be_written_down_is_said_once_more(post: P
     await post.turns(4)
     assert len(post.said) == 2
     assert await post.notice_states() == ["sent"]
+
+
+async def test_a_notice_that_cannot_be_marked_is_not_begun(
+    post: Post, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "bot.delivery")  # a logged error would hold on to what was begun
+    post.breaks("notice_sending")
+    await post.owe(key="cancel.nothing")
+    await post.turn()
+    gc.collect()
+    assert not [warning for warning in recwarn if "never awaited" in str(warning.message)]
+    await post.turn()
+    assert len(post.said) == 1
 
 
 async def test_a_notice_that_can_never_be_written_down_is_said_twice_at_most(post: Post) -> None:

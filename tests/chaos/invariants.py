@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import Dialect, TextClause, select, text
 
 from storage.database import Database, db_now
 from storage.media import MediaStore
@@ -186,22 +186,23 @@ async def broken(
     deleted.  media: where the pictures of this database lie.
     """
     async with database.read() as session:
-        now = await session.scalar(select(db_now()))
-        found = await session.execute(_statement(drained), {"now": now, "max_active": max_active})
+        found = await session.execute(_statement(database.engine.dialect, drained), {"max_active": max_active})
         lines = sorted(f"{name}: {what}" for name, what in found)
         if results_seen is not None:
             rows = await session.execute(text("SELECT public_id, state, error_class FROM job"))
             lines += _results({job: (state, error or "") for job, state, error in rows}, results_seen)
         if media is not None:
             stored = {str(media_id) for (media_id,) in await session.execute(text("SELECT media_id FROM picture"))}
-            lines += await asyncio.to_thread(_artefacts, media, stored, float(now or 0))
+            now = (await session.scalar(select(db_now()))) or 0.0
+            lines += await asyncio.to_thread(_artefacts, media, stored, now)
     return lines
 
 
 @cache
-def _statement(drained: bool) -> TextClause:
+def _statement(dialect: Dialect, drained: bool) -> TextClause:
     checks = [check for check in CHECKS if drained or not check.drained]
-    return text(" UNION ALL ".join(_named(check) for check in checks))
+    now = str(db_now().compile(dialect=dialect)).replace("::", r"\:\:")
+    return text(" UNION ALL ".join(_named(check) for check in checks).replace(":now", now))
 
 
 def _named(check: Check) -> str:

@@ -36,6 +36,7 @@ from storage.database import Database
 from storage.media import MediaStore
 from storage.repositories.workers import LeaseRepository
 from storage.schema import check_schema
+from storage.word import listen
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,11 @@ class Application:
 
     async def _deliver(self) -> None:
         await self._deliverer.take_over()
-        await self._deliverer.run()
+        listening = asyncio.create_task(listen(self._db, self._deliverer.wake))
+        try:
+            await self._deliverer.run()
+        finally:
+            listening.cancel()
 
     async def _sweep(self) -> None:
         while True:

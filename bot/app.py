@@ -47,6 +47,7 @@ from storage.media import MediaStore
 from storage.repositories.stats import StatsRepository
 from storage.repositories.workers import LeaseRepository
 from storage.schema import check_schema
+from storage.word import listen
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,11 @@ class Application:
 
     async def _deliver(self) -> None:
         await self._deliverer.take_over()
-        await self._deliverer.run()
+        listening = asyncio.create_task(listen(self._db, self._deliverer.wake))
+        try:
+            await self._deliverer.run()
+        finally:
+            listening.cancel()
 
     async def _sweep(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.users import UserRepository
-from storage.repositories.workers import LeaseRepository, TimingRepository, WorkerRepository
+from storage.repositories.workers import LeaseRepository, WorkerRepository
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +45,15 @@ class Jobs:
             jobs = JobRepository(session)
             await UserRepository(session).lock(wish.user.id)
             key = f"{wish.key}:{await jobs.finished_of_button(wish.button)}" if wish.button else wish.key
-            known = await jobs.by_dedupe_key(key)
+            before = await jobs.before_submit(key, wish.user.id, (route.family, route.lane), size_label(request))
+            known = before.known
             if known is None and wish.button:  # pressed while the last one ran, but handled after it
                 known = await jobs.of_button_ended_after(wish.button, wish.inbox_id)
             if known is not None:
                 await InboxRepository(session).done(wish.inbox_id)
                 return Submitted(known, created=False)
             amount = request.pictures
-            await self._check_limits(session, wish.user, amount)
+            await self._check_limits(session, wish.user, amount, before.active)
             job = await jobs.add(
                 NewJob(
                     bot_id=wish.user.bot_id,
@@ -64,7 +65,7 @@ class Jobs:
                     params=to_json(request),
                     seed=request.seed,
                     dedupe_key=key,
-                    deadline_s=await self._deadline_s(session, route.family, route.lane, size_label(request)),
+                    deadline_s=max(self._settings.deadline_s, 3 * (before.p90 or 0.0)),
                     button=wish.button,
                     reply_to_message_id=wish.reply_to_message_id,
                 ),
@@ -155,18 +156,13 @@ class Jobs:
                 bells.append((f"{family}.{lane}", min(queued, 2 * alive)))
         return bells
 
-    async def _check_limits(self, session: AsyncSession, user: User, amount: int) -> None:
-        active = len(await JobRepository(session).active_of(user.id))
+    async def _check_limits(self, session: AsyncSession, user: User, amount: int, active: int) -> None:
         if active >= self._settings.max_active:
             raise Refused("refused.queue-full", limit=self._settings.max_active, value=active)
         if self._settings.per_day:
             spent = await UserRepository(session).spent_since(user.id, 86400)
             if spent + amount > self._settings.per_day:
                 raise Refused("refused.per-day", limit=self._settings.per_day, value=spent, wanted=amount)
-
-    async def _deadline_s(self, session: AsyncSession, family: str, lane: str, size: str) -> float:
-        timing = await TimingRepository(session).get(family, lane, size)
-        return max(self._settings.deadline_s, 3 * timing.p90) if timing else self._settings.deadline_s
 
 
 async def fail(session: AsyncSession, job: Job, error_class: str) -> None:

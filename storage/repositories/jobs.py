@@ -1,6 +1,7 @@
 """Jobs and their transitions. Every write by a worker carries its fence; a lost fence raises `LostLease`."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, literal, select, update
@@ -9,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage.database import db_now
 from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, new_public_id
 from storage.errors import LostLease, NotFound
-from storage.tables import AuditRow, DeliveryRow, InboxRow, JobRow, QuotaLedgerRow, UserRow
+from storage.tables import AuditRow, DeliveryRow, InboxRow, JobRow, QuotaLedgerRow, TimingRow, UserRow
+from storage.word import send_word
 
 # Made once, with names for what changes: building a statement costs as much as running it.
 _JOB, _LEDGER = JobRow.__table__.c, QuotaLedgerRow.__table__.c
@@ -19,6 +21,7 @@ _QUEUE = (
     .returning(*_JOB)
 )
 _OWE = insert(DeliveryRow.__table__).inline()  # type: ignore[arg-type]
+_OWE_AND_TELL = insert(DeliveryRow.__table__).returning(send_word())  # type: ignore[arg-type]
 _RESERVE = insert(QuotaLedgerRow.__table__).values(entry="reserve", at=db_now()).inline()  # type: ignore[arg-type]
 _SETTLE = (
     insert(QuotaLedgerRow.__table__)  # type: ignore[arg-type]
@@ -46,6 +49,25 @@ _CLAIMABLE = (
     .limit(1)
     .with_for_update(of=JobRow, skip_locked=True)
 )
+_BEFORE_SUBMIT = select(
+    select(JobRow.id).where(JobRow.dedupe_key == bindparam("key")).scalar_subquery(),
+    select(func.count())
+    .where(JobRow.user_id == bindparam("user_id"), JobRow.state.in_(ACTIVE))
+    .select_from(JobRow)
+    .scalar_subquery(),
+    select(TimingRow.p90)
+    .where(TimingRow.family == bindparam("family"), TimingRow.lane == bindparam("lane"), TimingRow.size == bindparam("size"))
+    .scalar_subquery(),
+)
+
+
+@dataclass(frozen=True)
+class BeforeSubmit:
+    """The job of this wish if it is known, how many jobs the person has under way, and the queue's p90 in seconds."""
+
+    known: Job | None
+    active: int
+    p90: float | None
 
 
 class JobRepository:
@@ -84,6 +106,12 @@ class JobRepository:
     async def by_dedupe_key(self, dedupe_key: str) -> Job | None:
         row = await self._session.scalar(_BY_KEY, {"key": dedupe_key})
         return row.to_job() if row else None
+
+    async def before_submit(self, new_key: str, user_id: int, queue: tuple[str, str], size: str) -> "BeforeSubmit":
+        """Read at once what accepting a job depends on."""
+        values = {"key": new_key, "user_id": user_id, "family": queue[0], "lane": queue[1], "size": size}
+        known, active, p90 = (await self._session.execute(_BEFORE_SUBMIT, values)).one()
+        return BeforeSubmit(await self.get(known) if known is not None else None, active, p90)
 
     async def finished_of_button(self, button: str) -> int:
         """How many jobs of this button have ended: the n of the next press's key."""
@@ -167,7 +195,7 @@ class JobRepository:
                 "artefact_sha256": artefact_sha256,
             },
         )
-        await self._session.execute(_OWE, {"job_id": job.id, "ordinal": 1})
+        await self._session.execute(_OWE_AND_TELL, {"job_id": job.id, "ordinal": 1})
 
     async def requeue(self, job: Job, why: str, crashed: bool) -> None:
         """Give a running job back; only a crash counts against it."""

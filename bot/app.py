@@ -208,15 +208,18 @@ class Application:
     async def _hold(self, name: str, owner: str, held_until: float, task: "asyncio.Future[None]") -> None:
         """Run until the work ends or the lease is lost; the work has ended when this returns."""
         try:
-            while time.monotonic() < held_until:
+            while True:
                 done, _ = await asyncio.wait({task}, timeout=self._settings.leader_s / 4)
                 if done:
                     task.result()
                     return
                 metrics.moved(f"lease {name.partition(':')[0]}")
                 until = time.monotonic() + self._settings.leader_s
-                if await self._take(name, owner):
+                renewed = await self._renew(name, owner)
+                if renewed:  # however late: nobody else had it meanwhile
                     held_until = until
+                elif renewed is False or time.monotonic() > held_until:
+                    break
         finally:
             task.cancel()
             await asyncio.wait({task}, timeout=10)
@@ -231,6 +234,15 @@ class Application:
         except Exception as error:
             log.error("lease %s: %s", name, type(error).__name__)
             return False
+
+    async def _renew(self, name: str, owner: str) -> bool | None:
+        """Whether the lease was still ours, and is for another term; None when the database does not say."""
+        try:
+            async with self._db.begin() as session:
+                return await LeaseRepository(session).renew(name, owner, self._settings.leader_s)
+        except Exception as error:
+            log.error("lease %s: %s", name, type(error).__name__)
+            return None
 
     async def _ailments(self) -> list[str]:
         """What keeps this process from doing its work; none if it is well."""

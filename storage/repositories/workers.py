@@ -81,6 +81,16 @@ class LeaseRepository:
         row.owner, row.until = owner, now + seconds
         return True
 
+    async def renew(self, name: str, owner: str, seconds: float) -> bool:
+        """Hold a lease for longer; False once somebody else took it, however late this is."""
+        held = await self._session.execute(
+            update(LeaseRow)
+            .where(LeaseRow.name == name, LeaseRow.owner == owner)
+            .values(until=db_now() + seconds)
+            .returning(LeaseRow.name)
+        )
+        return held.one_or_none() is not None
+
     async def since(self, name: str) -> float:
         """Seconds since this was last called with `name`, by whomever; 0 the first time."""
         now = (await self._session.scalar(select(db_now()))) or 0.0

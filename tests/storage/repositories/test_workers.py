@@ -93,3 +93,13 @@ async def test_a_dropped_lease_is_free_at_once(store: Store) -> None:
     async with store.database.begin() as session:
         await LeaseRepository(session).drop("deliver", "a")
     assert await _take(store, "b")
+
+
+async def test_a_lease_is_renewed_however_late_unless_somebody_took_it(store: Store) -> None:
+    async with store.database.begin() as session:
+        leases = LeaseRepository(session)
+        assert await leases.take("sweep", "one", 0)
+        assert await leases.renew("sweep", "one", 0)
+        assert await leases.take("sweep", "two", 10)
+        assert not await leases.renew("sweep", "one", 10)
+        assert not await leases.renew("deliver", "one", 10)

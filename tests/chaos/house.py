@@ -67,7 +67,8 @@ class House:
     zombies: list[tuple[Job, int]] = field(default_factory=list)  # what dead or late workers still believe to draw
     accepted: dict[str, str] = field(default_factory=dict)  # dedupe key -> public id, as the person was told
     updates: list[dict[str, Any]] = field(default_factory=list)  # everything that Telegram has sent
-    failing: int = 0  # so many of the next updates make their handler fail
+    failing: int = 0  # so many of the next updates make their handler fail,
+    failing_late: bool = False  # ... before it has done its work, or after
     wrong: list[str] = field(default_factory=list)  # what no step may bring about
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(500))
 
@@ -107,10 +108,15 @@ class House:
             await asyncio.gather(*self._pump._tasks)
 
     async def feed_update(self, bot: Bot, update: Update, inbox_id: int) -> None:
-        """What the dispatcher with its handlers does."""
-        if self.failing:
-            self.failing -= 1
+        """What the dispatcher with its handlers does, or half of it."""
+        fails, self.failing = self.failing > 0, max(0, self.failing - 1)
+        if fails and not self.failing_late:
             raise HandlerBroke
+        await self._handle(update, inbox_id)
+        if fails:
+            raise HandlerBroke
+
+    async def _handle(self, update: Update, inbox_id: int) -> None:
         query = update.callback_query
         person, message = (query.from_user, query.message) if query else (update.message.from_user, update.message)  # type: ignore[union-attr]
         assert person
@@ -288,3 +294,22 @@ class House:
         """Another process delivers from here on."""
         self.deliverer = self._new_deliverer()
         await self.deliverer.take_over()
+
+
+def _where(person: int) -> dict[str, Any]:
+    sender = {"id": person, "is_bot": False, "first_name": "P"}
+    return {"chat": {"id": person, "type": "private"}, "from": sender}
+
+
+def message(person: int, message_id: int, flash: bool) -> dict[str, Any]:
+    """A wish, typed."""
+    text = f"draw:{'flash' if flash else 'base'}"
+    return {"message": {"message_id": message_id, "date": 1, "text": text, **_where(person)}}
+
+
+def press(person: int, message_id: int, data: str) -> dict[str, Any]:
+    """A press of the button that says `data`."""
+    where = _where(person)
+    message = {"message_id": message_id, "date": 1, "chat": where["chat"]}
+    query = {"id": "1", "chat_instance": "1", "data": data, "from": where["from"], "message": message}
+    return {"callback_query": query}

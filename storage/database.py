@@ -15,8 +15,11 @@ from storage.errors import NoDatabase
 
 _READ_ONLY = "kandinsky_read_only"
 _ALONE = "kandinsky_alone"
-_CONNECTIONS = 8  # of one process; more would wait for each other in the database instead of here
-_STATEMENTS = 500  # that each connection keeps prepared: a list of another length is another statement
+_POSTGRESQL: dict[str, Any] = {
+    "pool_size": 8,  # of one process; more would wait for each other in the database instead of here
+    "max_overflow": 0,  # one more than the pool keeps would be opened, taught every statement, and closed again
+    "connect_args": {"prepared_statement_cache_size": 500},  # a list of another length is another statement
+}
 
 
 class db_now(GenericFunction[float]):
@@ -45,13 +48,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         try:
-            self.engine: AsyncEngine = create_async_engine(
-                url,
-                hide_parameters=True,  # people's words belong in no log
-                pool_size=_CONNECTIONS,
-                max_overflow=0,  # one more than the pool keeps would be opened, taught every statement, and closed again
-                connect_args={"prepared_statement_cache_size": _STATEMENTS} if "+asyncpg" in url else {},
-            )
+            pool = _POSTGRESQL if "+asyncpg" in url else {}
+            self.engine: AsyncEngine = create_async_engine(url, hide_parameters=True, **pool)  # people's words belong in no log
         except (ArgumentError, ModuleNotFoundError) as error:
             raise NoDatabase(f"DATABASE_URL: {error}") from None
         if self.engine.dialect.name == "sqlite":

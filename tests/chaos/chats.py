@@ -135,8 +135,8 @@ class Telegram:
         return self._finish(end, message_id, what)
 
     async def _edit(self, chat: int, message_id: int, what: Shown, text: str) -> Message:
-        end = await self._begin(chat, what)
         now = self.chats.get(chat, {}).get(message_id)
+        end = await self._begin(chat, what, gone=now is None)
         if now is None:
             raise TelegramBadRequest(_METHOD, "Bad Request: message to edit not found")
         if now.photo and not what.photo:
@@ -148,15 +148,15 @@ class Telegram:
             self.texts[chat, message_id] = text
         return self._finish(end, message_id, what)
 
-    async def _begin(self, chat: int, what: Shown) -> End:
-        """Reach Telegram, or not."""
+    async def _begin(self, chat: int, what: Shown, gone: bool = False) -> End:
+        """Reach Telegram, or not; an edit of nothing is not worth a fault."""
         await asyncio.sleep(0)  # others take their turn while a call is on its way
         if self.killed:
             raise asyncio.CancelledError
         if chat in self.blocked:
             self.refused_as_blocked[what.job] += 1
             raise TelegramForbiddenError(_METHOD, "Forbidden: bot was blocked by the user")
-        end = self.ends.pop(0) if self.ends else End.WELL
+        end = self.ends.pop(0) if self.ends and not gone else End.WELL
         if end == End.FLOOD:
             raise TelegramRetryAfter(_METHOD, "Too Many Requests", retry_after=5)
         if end == End.DOWN:

@@ -153,9 +153,11 @@ class Machine(RuleBasedStateMachine):
 
     async def _update_waits(self, person: int, pressed: bool) -> None:
         """What it asks for may be over before it is looked at."""
-        await self.house.arrive(
-            press(person, 1, "again:flash") if pressed else message(person, self.house.telegram.new_id(), True)
-        )
+        if pressed:
+            await self._presses(person, 1)
+            await self.house.arrive(press(person, 1, "again:flash"))
+        else:
+            await self.house.arrive(message(person, self.house.telegram.new_id(), True))
         await self._draw_all()
         await self.house.deliver(2)
 
@@ -167,11 +169,12 @@ class Machine(RuleBasedStateMachine):
             await self._cancel(person, job)
 
     async def _cancels_drawing(self, pick: int, act: str) -> None:
-        """... and the worker, which does not know yet, does something with it."""
+        """... and the worker, which does not know yet, does something with it; if it gives it back, nobody takes it."""
         for hand in await self._drawing(pick):
             assert hand.job
             await self._cancel(hand.job.chat_id, hand.job.public_id)
             await self.house.work(hand, act)
+            await self._claims(*self.house.hands)
 
     async def _cancel(self, person: int, job: str) -> None:
         chat = self.house.telegram.chats.get(person, {})
@@ -221,6 +224,7 @@ class Machine(RuleBasedStateMachine):
             ends = "UPDATE job SET lease_until = :now - 1 WHERE state = 'running' AND id = :job"
             self.database.sql(ends, now=self.database.now, job=hand.job.id)
             await self.house.jobs.sweep()
+            assert not self.database.sql("SELECT 1 FROM job WHERE state = 'running' AND id = :job", job=hand.job.id)
             await self._claims(*self.house.hands)
             await self.house.work(hand, act)
 
@@ -315,19 +319,20 @@ class Machine(RuleBasedStateMachine):
                 shown[one_shown.job].append((chat, one_shown.key))
             copies[one_shown.job] += one_shown.photo and one_shown.again
         for job, _, state, error, chat, number in rows:
-            keys = {key for _, key in shown[job]}
+            keys = Counter(key for _, key in shown[job])
             assert {where for where, _ in shown[job]} <= {chat}, "shown to somebody else"
             assert copies[job] <= telegram.unsure["result", job], "more copies than lost answers"
             if state == "delivered":
                 assert "result" in keys or ("result", job) in telegram.deleted, "lost"
-                assert not keys & {"job.failed", "job.cancelled"}, "a picture and its failure"
+                assert not {"job.failed", "job.cancelled"} & keys.keys(), "a picture and its failure"
             else:
                 assert "result" not in keys or error == "undeliverable", "unexpected"
                 self._judge_end(job, number, f"job.{state}", keys)
 
-    def _judge_end(self, job: str, number: int, key: str, keys: set[str]) -> None:
+    def _judge_end(self, job: str, number: int, key: str, keys: Counter[str]) -> None:
         """Whoever waited for a job that ended without a picture has read so, or could not be told."""
         telegram = self.house.telegram
+        assert keys[key] <= 1 + telegram.unsure[key, job], "said more often than answers were lost"
         notice = self.database.sql("SELECT state FROM notice WHERE job_id = :job AND key = :key", job=number, key=key)
         if notice == [("sent",)]:
             assert key in keys or (key, job) in telegram.deleted, "lost"

@@ -40,7 +40,10 @@ _ROUNDS = 20  # of healing; a handful is enough for what 50 steps can leave behi
 PEOPLE = st.sampled_from((101, 102, 103))
 ANY = st.integers(0, 11)  # one of whatever there is, counted from the newest
 HAND = st.sampled_from((0, 1))
-ENDS = st.lists(st.sampled_from(End), min_size=1, max_size=4)
+ENDS = st.one_of(
+    st.lists(st.sampled_from(End), max_size=4),
+    st.tuples(st.sampled_from((End.UNANSWERED, End.KILLED_AFTER, End.UNNOTED)), st.sampled_from((End.FLOOD, End.DOWN))).map(list),
+)
 ACTS = st.sampled_from(("beat", "step", "stopped", "failed", "broke", "full"))
 
 
@@ -69,7 +72,7 @@ FAULTS: list[st.SearchStrategy[tuple[Any, ...]]] = [
     st.tuples(st.just("process_ends"), ANY, st.booleans()),
     st.tuples(st.just("lease_ends"), ANY, ACTS),
     st.tuples(st.just("was_away"), st.booleans()),
-    st.tuples(st.just("deadline_passes"), ANY),
+    st.tuples(st.just("deadline_passes"), ANY, st.booleans(), ENDS),
     st.tuples(st.just("broker_forgets"), st.booleans()),
     st.tuples(st.just("telegram_fails"), ENDS),
     st.tuples(st.just("results_fail"), st.booleans(), ENDS),
@@ -238,12 +241,13 @@ class Machine(RuleBasedStateMachine):
         await self.house.pump()
         await self.house.restart()
 
-    async def _deadline_passes(self, pick: int) -> None:
+    async def _deadline_passes(self, pick: int, status_gone: bool, ends: list[End]) -> None:
         for _, job in one(self.jobs, pick):
             self.database.sql("UPDATE job SET deadline_at = :now - 1 WHERE public_id = :id", now=self.database.now, id=job)
             await self.house.jobs.sweep()
             ((state,),) = self.database.sql("SELECT state FROM job WHERE public_id = :id", id=job)
             assert state not in ("queued", "running")
+        await self._fail_to_deliver(status_gone, ends)
 
     async def _broker_forgets(self, workers_too: bool) -> None:
         self.house.bells.clear()
@@ -254,9 +258,12 @@ class Machine(RuleBasedStateMachine):
         self.house.telegram.ends = ends
 
     async def _results_fail(self, status_gone: bool, ends: list[End]) -> None:
-        """Telegram fails just when drawings are done, and where their statuses stood there may be nothing any more."""
-        telegram = self.house.telegram
         await self._draw_all()
+        await self._fail_to_deliver(status_gone, ends)
+
+    async def _fail_to_deliver(self, status_gone: bool, ends: list[End]) -> None:
+        """Telegram fails just when jobs have ended, and where their statuses stood there may be nothing any more."""
+        telegram = self.house.telegram
         for chat, message_id, shown in list(telegram.shown()):
             if status_gone and shown.key == "status":
                 telegram.delete(chat, message_id)
@@ -312,6 +319,7 @@ class Machine(RuleBasedStateMachine):
         assert not lines, lines
         rows = self.database.sql("SELECT public_id, dedupe_key, state, error_class, chat_id, id FROM job")
         assert {key: job for job, key, *_ in rows} == self.house.accepted, "lost, or unexpected"
+        lost = self.database.sql("SELECT job_id FROM delivery WHERE ordinal = 0 AND state = 'unknown'")
         shown: dict[str, list[tuple[int, str]]] = {job: [] for job, *_ in rows}
         copies: Counter[str] = Counter()
         for chat, _, one_shown in telegram.shown():
@@ -324,6 +332,7 @@ class Machine(RuleBasedStateMachine):
             assert copies[job] <= telegram.unsure["result", job], "more copies than lost answers"
             if state == "delivered":
                 assert "result" in keys or ("result", job) in telegram.deleted, "lost"
+                assert "status" not in keys or (number,) in lost, "a picture beside its status"
                 assert not {"job.failed", "job.cancelled"} & keys.keys(), "a picture and its failure"
             else:
                 assert "result" not in keys or error == "undeliverable", "unexpected"
@@ -394,6 +403,7 @@ def _run(database: QuickDatabase, examples: int, steps: int) -> None:
     run_state_machine_as_test(partial(Machine, database), settings=how)  # type: ignore[arg-type]
 
 
+@pytest.mark.timeout(600)  # half a minute of computing, on a machine that may have other work
 def test_no_order_of_faults_loses_doubles_or_overcharges(database: QuickDatabase, no_pixels: None, errors: list[str]) -> None:
     _run(database, examples=200, steps=12)
     assert errors == []

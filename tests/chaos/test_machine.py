@@ -337,6 +337,8 @@ class Machine(RuleBasedStateMachine):
             else:
                 assert "result" not in keys or error == "undeliverable", "unexpected"
                 self._judge_end(job, number, f"job.{state}", keys)
+                told = f"job.{state}" in keys and (number,) not in lost
+                assert "status" not in keys or not told, "a last word beside its status"
 
     def _judge_end(self, job: str, number: int, key: str, keys: Counter[str]) -> None:
         """Whoever waited for a job that ended without a picture has read so, or could not be told."""
@@ -350,7 +352,7 @@ class Machine(RuleBasedStateMachine):
             assert reasons, f"given up without a reason: {notice}"
         else:
             ((why,),) = self.database.sql("SELECT why FROM audit WHERE job_id = :job ORDER BY id DESC LIMIT 1", job=number)
-            assert why in ("blocked by the person", "undeliverable")
+            assert why == "blocked by the person" or (why == "undeliverable" and telegram.refused_as_blocked[job])
 
 
 def one(things: Sequence[T], pick: int) -> Sequence[T]:

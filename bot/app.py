@@ -215,7 +215,7 @@ class Application:
                     return
                 metrics.moved(f"lease {name.partition(':')[0]}")
                 until = time.monotonic() + self._settings.leader_s
-                renewed = await self._renew(name, owner)
+                renewed = await self._renew(name, owner, held_until)
                 if renewed:  # however late: nobody else had it meanwhile
                     held_until = until
                 elif renewed is False or time.monotonic() > held_until:
@@ -235,10 +235,11 @@ class Application:
             log.error("lease %s: %s", name, type(error).__name__)
             return False
 
-    async def _renew(self, name: str, owner: str) -> bool | None:
-        """Whether the lease was still ours, and is for another term; None when the database does not say."""
+    async def _renew(self, name: str, owner: str, held_until: float) -> bool | None:
+        """Whether the lease was still ours, and is for another term; None when the database does not say in time."""
+        patience_s = max(held_until - time.monotonic(), self._settings.leader_s / 4)
         try:
-            async with self._db.begin() as session:
+            async with asyncio.timeout(patience_s), self._db.begin() as session:
                 return await LeaseRepository(session).renew(name, owner, self._settings.leader_s)
         except Exception as error:
             log.error("lease %s: %s", name, type(error).__name__)

@@ -30,6 +30,7 @@ from bot.telegram import Fate, Tried, attempt
 from engine.requests import from_json
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.errors import LostLease
 from storage.media import MediaStore
 from storage.places import Place, reached
 
@@ -151,6 +152,8 @@ class Deliverer:
         """Send; an error of our own (a picture that cannot be read, say) is tried again later and at last given up."""
         try:
             await send()
+        except LostLease as error:
+            log.warning("delivery: somebody else sends %s", error)
         except Exception as error:
             log.error("delivery: %s: %s", type(error).__name__, error, exc_info=True)
             if retry is not None:

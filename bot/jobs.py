@@ -77,15 +77,16 @@ class Jobs:
         await self._ring(job.queue, 1)
         return Submitted(job, created=True)
 
-    async def cancel(self, user: User, public_id: str, inbox_id: int, message_id: int | None = None) -> Job:
+    async def cancel(self, user: User, public_id: str, inbox_id: int | None, message_id: int | None = None) -> Job:
         """Cancel this person's job: at once while it waits, at the next step while it is drawn, else not at all.
 
         `message_id` is the message whose button was pressed: a status that Telegram took without our learning its id
-        is known from then on. Returns the job as it was. Raises: NotFound.
+        is known from then on. Without `inbox_id` the update asks for more than this. Returns the job as it was.
+        Raises: NotFound.
         """
         async with self._db.begin() as session:
             jobs = JobRepository(session)
-            job = await jobs.owned(public_id, user.id)
+            job = await jobs.owned(public_id, user.id, lock=True)
             if message_id is not None and job.status_message_id is None:
                 await self._adopt(session, job, message_id)
             if job.state == JobState.QUEUED:
@@ -93,7 +94,8 @@ class Jobs:
                 await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=True))
             elif job.state == JobState.RUNNING:
                 await jobs.request_cancel(job)
-            await InboxRepository(session).done(inbox_id)
+            if inbox_id is not None:
+                await InboxRepository(session).done(inbox_id)
         if job.state == JobState.QUEUED:
             metrics.job("cancelled")
         return job

@@ -14,6 +14,8 @@ from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.users import UserRepository
 
+_SETTLED = (SendState.SENT, SendState.FAILED)
+
 
 @dataclass(frozen=True)
 class Due:
@@ -60,7 +62,9 @@ class Outbox:
             return await PictureRepository(session).of_job(job_id)
 
     async def sending(self, job_id: int, ordinal: int) -> None:
-        await self.settled(job_id, ordinal, SendState.SENDING)
+        """Begin a send. Raises: LostLease when another deliverer has begun or ended it."""
+        async with self._db.alone() as session:
+            await DeliveryRepository(session).begin(job_id, ordinal)
 
     async def settled(self, job_id: int, ordinal: int, state: SendState, error: str | None = None) -> None:
         async with self._db.alone() as session:
@@ -80,7 +84,7 @@ class Outbox:
         `message_id` is a message that was sent meanwhile for the result to replace.
         """
         state = SendState.UNKNOWN if unknown else SendState.PENDING
-        async with self._db.alone() as session:
+        async with self._db.begin() as session:
             await DeliveryRepository(session).mark(job_id, ordinal, state, retry_s=delay_s, error=error)
             if message_id is not None:
                 await JobRepository(session).set_status_message(job_id, message_id)
@@ -129,13 +133,15 @@ class Outbox:
         async with self._db.begin() as session:
             if isinstance(owed, Notice):
                 notices = NoticeRepository(session)
-                state = _broken_off(owed.state, await notices.state(owed.id))
-                await notices.mark(owed.id, state, retry_s=delay_s, error=error)
+                fate = _broken_off(owed.state, await notices.state(owed.id))
+                if fate is not None:
+                    await notices.mark(owed.id, fate, retry_s=delay_s, error=error)
             else:
                 deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
-                broken_off = await deliveries.state(*at) == SendState.SENDING
-                state = SendState.UNKNOWN if broken_off else owed.state
-                await deliveries.mark(*at, state, retry_s=delay_s, error=error)
+                now = await deliveries.state(*at)
+                if now not in _SETTLED:
+                    state = SendState.UNKNOWN if now in (SendState.SENDING, SendState.UNKNOWN) else owed.state
+                    await deliveries.mark(*at, state, retry_s=delay_s, error=error)
 
     async def blocked(self, user_id: int, chat_id: int) -> None:
         """The person blocked the bot: their waiting jobs end, quietly."""
@@ -152,7 +158,7 @@ class Outbox:
 
     async def notice_sending(self, notice_id: int) -> None:
         async with self._db.alone() as session:
-            await NoticeRepository(session).mark(notice_id, SendState.SENDING)
+            await NoticeRepository(session).begin(notice_id)
 
     async def notice_done(self, notice: Notice, state: SendState, message_id: int | None, error: str | None = None) -> None:
         async with self._db.alone() as session:
@@ -180,8 +186,13 @@ class Outbox:
             await pictures.remember_file(picture_id, self._bot_id, form, sent.file_id, sent.file_unique_id)
 
 
-def _broken_off(before: SendState, now: SendState | None) -> SendState:
-    """State of a notice after an error of our own: what may be in the chat already is sent once more at most."""
+def _broken_off(before: SendState, now: SendState | None) -> SendState | None:
+    """State of a notice after an error of our own: what may be in the chat already is sent once more at most.
+
+    None where all is written down: only the answer to the last commit was lost.
+    """
+    if now in _SETTLED:
+        return None
     if now != SendState.SENDING:
-        return before
+        return now or before
     return SendState.FAILED if before == SendState.UNKNOWN else SendState.UNKNOWN

@@ -15,6 +15,7 @@ from aiogram.exceptions import (
     ClientDecodeError,
     TelegramAPIError,
     TelegramBadRequest,
+    TelegramEntityTooLarge,
     TelegramForbiddenError,
     TelegramNetworkError,
     TelegramNotFound,
@@ -71,6 +72,8 @@ async def _attempt(call: Awaitable[T]) -> Tried[T]:
         return Tried(Fate.BLOCKED, error=redact(error.message))
     except TelegramBadRequest as error:
         return Tried(_of_bad_request(error.message), error=redact(error.message))
+    except TelegramEntityTooLarge as error:
+        return Tried(Fate.REFUSED, error=redact(error.message))
     except (TelegramServerError, TelegramUnauthorizedError) as error:  # a revoked token is the operator's to mend
         return Tried(Fate.NOT_APPLIED, error=redact(error.message))
     except TelegramNetworkError as error:

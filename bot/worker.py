@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import jobs, metrics
@@ -164,7 +164,7 @@ class RenderChild:
 
     async def _claim_and_draw(self) -> bool:
         """Draw the next job; False if there is none for this worker, or it is to stop."""
-        if self._state == WorkerState.DRAINING:
+        if self._draining_since is not None:
             return False
         worker = self._worker
         job = await jobs.claim(self._db, self._settings, self._id, worker.family, worker.lane_names)
@@ -199,7 +199,7 @@ class RenderChild:
                 for index, (media_id, (_, size)) in enumerate(zip(media, files, strict=True))
             ]
             reached(Place.BEFORE_RENDERED)
-            if not await self._store_at_last(job, pictures):
+            if not await self._store_at_last(drawing, pictures):
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps)
                 return
             reached(Place.AFTER_RENDERED)
@@ -241,12 +241,15 @@ class RenderChild:
         else:
             await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
 
-    async def _store_at_last(self, job: Job, pictures: list[NewPicture]) -> bool:
+    async def _store_at_last(self, drawing: Drawing, pictures: list[NewPicture]) -> bool:
         """Store what was drawn, however long the database is away: after its lease somebody else may have the job."""
         while True:
             try:
-                return await self._store(job, pictures)
+                return await self._store(drawing.job, pictures)
+            except (IntegrityError, DataError, ProgrammingError):
+                raise  # another try would end the same way
             except (DBAPIError, OSError) as error:
+                drawing.moved_at = time.monotonic()  # it is the database that stalls, not the engine
                 log.warning("not stored: %s; trying again", type(error).__name__)
                 await asyncio.sleep(_DATABASE_AWAY_S)
 
@@ -315,7 +318,8 @@ class RenderChild:
                 await self._stalled(drawing)
             try:
                 if self._draining_since is not None:
-                    drawing.drained = now - self._draining_since + drawing.left_s > self._settings.drain_s
+                    late = now - self._draining_since + drawing.left_s > self._settings.drain_s
+                    drawing.drained = drawing.drained or late  # the engine was told to stop, and will
                 async with self._db.alone() as session:
                     drawing.stop = await JobRepository(session).wants_cancel(drawing.job) or drawing.drained
                 metrics.moved("heartbeat")

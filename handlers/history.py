@@ -18,6 +18,8 @@ from handlers.start import examples
 from storage.domain import Job, Kept, Refused
 
 router = Router(name=__name__)
+router.message.filter(F.chat.type == "private")  # what is one person's own is shown to nobody else
+router.callback_query.filter(F.message.chat.type == "private")
 
 PAGE = 9  # pictures
 _COLUMNS = 3

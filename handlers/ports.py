@@ -50,7 +50,7 @@ class Say(Protocol):
 class Cancel(Protocol):
     """Cancel a job of this person's if it is not done; returns it as it was."""
 
-    async def __call__(self, user: User, public_id: str, inbox_id: int, message_id: int | None = None) -> Job: ...
+    async def __call__(self, user: User, public_id: str, inbox_id: int | None, message_id: int | None = None) -> Job: ...
 
 
 class ActiveJobs(Protocol):

@@ -13,6 +13,8 @@ from handlers.ports import Actor, ChangeSettings, Screen, Toast
 from storage.domain import BEAUTIFY, FORMS, UserSettings
 
 router = Router(name=__name__)
+router.message.filter(F.chat.type == "private")  # what is one person's own is shown to nobody else
+router.callback_query.filter(F.message.chat.type == "private")
 
 _SIZES_IN_A_ROW = 5
 

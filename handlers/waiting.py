@@ -68,36 +68,36 @@ def sure_keyboard(label: Callable[[str], str]) -> InlineKeyboardMarkup:
     return InlineKeyboardMarkup(inline_keyboard=[row])
 
 
-@router.message(Command("queue", ignore_case=True))
+@router.message(Command("queue", ignore_case=True), F.chat.type == "private")
 async def show_queue(message: Message, actor: Actor, screen: Screen) -> None:
     await screen(actor, "queue.menu")
 
 
-@router.callback_query(QueueButton.filter(F.action == "refresh"))
+@router.callback_query(QueueButton.filter(F.action == "refresh"), F.message.chat.type == "private")
 async def refresh(query: CallbackQuery, actor: Actor, screen: Screen) -> None:
     await screen(actor, "queue.menu", edit=True)
 
 
-@router.callback_query(QueueButton.filter(F.action == "cancel"))
+@router.callback_query(QueueButton.filter(F.action == "cancel"), F.message.chat.type == "private")
 async def cancel_listed(query: CallbackQuery, callback_data: QueueButton, actor: Actor, cancel: Cancel, screen: Screen) -> Toast:
-    job = await cancel(actor.user, callback_data.job, actor.inbox_id)
+    job = await cancel(actor.user, callback_data.job, None)
     await screen(actor, "queue.menu", edit=True)
     return _what_became(job)
 
 
-@router.callback_query(QueueButton.filter(F.action == "all"))
+@router.callback_query(QueueButton.filter(F.action == "all"), F.message.chat.type == "private")
 async def ask_from_queue(query: CallbackQuery, actor: Actor, active_jobs: ActiveJobs, screen: Screen) -> None:
     await _ask(actor, active_jobs, screen, edit=True)
 
 
-@router.callback_query(AllButton.filter())
+@router.callback_query(AllButton.filter(), F.message.chat.type == "private")
 async def cancel_all(
     query: CallbackQuery, callback_data: AllButton, actor: Actor, active_jobs: ActiveJobs, cancel: Cancel, screen: Screen
 ) -> Toast | None:
     if not callback_data.stop:
         await screen(actor, "cancel.all-kept", edit=True)
         return None
-    was = [await cancel(actor.user, job.public_id, actor.inbox_id) for job in await _wanted(actor, active_jobs)]
+    was = [await cancel(actor.user, job.public_id, None) for job in await _wanted(actor, active_jobs)]
     stopped = sum(job.state in ACTIVE for job in was)
     if not stopped:  # pressed twice, or too late: whatever the message says by now, it stays
         return Toast("cancel.nothing")

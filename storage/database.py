@@ -18,7 +18,10 @@ _ALONE = "kandinsky_alone"
 _POSTGRESQL: dict[str, Any] = {
     "pool_size": 8,  # of one process; more would wait for each other in the database instead of here
     "max_overflow": 0,  # one more than the pool keeps would be opened, taught every statement, and closed again
-    "connect_args": {"prepared_statement_cache_size": 500},  # a list of another length is another statement
+    "connect_args": {
+        "prepared_statement_cache_size": 500,  # a list of another length is another statement
+        "timeout": 10,  # seconds to connect
+    },
 }
 
 

@@ -20,6 +20,7 @@ _QUEUE = (
     .values(created_at=db_now(), deadline_at=db_now() + bindparam("deadline_s"), rung_at=db_now())
     .returning(*_JOB)
 )
+_CHANGE = update(JobRow.__table__)  # type: ignore[arg-type]
 _OWE = insert(DeliveryRow.__table__).inline()  # type: ignore[arg-type]
 _OWE_AND_TELL = insert(DeliveryRow.__table__).returning(send_word())  # type: ignore[arg-type]
 _RESERVE = insert(QuotaLedgerRow.__table__).values(entry="reserve", at=db_now()).inline()  # type: ignore[arg-type]
@@ -94,11 +95,10 @@ class JobRepository:
             raise NotFound(f"job {job_id}")
         return row.to_job()
 
-    async def owned(self, public_id: str, user_id: int) -> Job:
-        """Return this person's job; somebody else's is as absent as none."""
-        row = await self._session.scalar(
-            select(JobRow).where(JobRow.public_id == public_id, JobRow.user_id == user_id).execution_options(**_FRESH)
-        )
+    async def owned(self, public_id: str, user_id: int, lock: bool = False) -> Job:
+        """Return this person's job; somebody else's is as absent as none. `lock` holds it until the transaction ends."""
+        query = select(JobRow).where(JobRow.public_id == public_id, JobRow.user_id == user_id).execution_options(**_FRESH)
+        row = await self._session.scalar(query.with_for_update() if lock else query)
         if row is None:
             raise NotFound(f"job {public_id}")
         return row.to_job()
@@ -165,8 +165,7 @@ class JobRepository:
         if lease_s is not None:
             values["lease_until"] = db_now() + lease_s
         changed = await self._session.execute(
-            update(JobRow)
-            .where(JobRow.id == job.id, JobRow.state == JobState.RUNNING, JobRow.fence == job.fence)
+            _CHANGE.where(JobRow.id == job.id, JobRow.state == JobState.RUNNING, JobRow.fence == job.fence)
             .values(**values)
             .returning(JobRow.cancel_requested)
         )
@@ -212,10 +211,10 @@ class JobRepository:
         await self._session.execute(_SETTLE, {"of_job": job.id, "settled": "refund" if refund else "commit"})
 
     async def request_cancel(self, job: Job) -> None:
-        await self._session.execute(update(JobRow).where(JobRow.id == job.id).values(cancel_requested=True))
+        await self._session.execute(_CHANGE.where(JobRow.id == job.id).values(cancel_requested=True))
 
     async def set_status_message(self, job_id: int, message_id: int | None) -> None:
-        await self._session.execute(update(JobRow).where(JobRow.id == job_id).values(status_message_id=message_id))
+        await self._session.execute(_CHANGE.where(JobRow.id == job_id).values(status_message_id=message_id))
 
     async def lost(self) -> list[Job]:
         """Running jobs whose lease ended: their worker is gone or stuck."""
@@ -279,9 +278,7 @@ class JobRepository:
         where = [JobRow.id == job_id, JobRow.state == source]
         if fence is not None:
             where.append(JobRow.fence == fence)
-        moved = await self._session.execute(
-            update(JobRow.__table__).where(*where).values(state=to, **values).returning(*_JOB)  # type: ignore[arg-type]
-        )
+        moved = await self._session.execute(_CHANGE.where(*where).values(state=to, **values).returning(*_JOB))
         found = moved.one_or_none()
         if found is None:
             raise LostLease(f"job {job_id} is no longer {source} with fence {fence}")

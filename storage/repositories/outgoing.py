@@ -3,15 +3,19 @@
 import json
 from typing import Any
 
-from sqlalchemy import false, func, not_, or_, select, true, update
+from sqlalchemy import false, func, insert, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.database import db_now
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState, new_public_id
+from storage.errors import LostLease
 from storage.tables import DeliveryRow, JobRow, NoticeRow
 
+_DELIVERY, _NOTICE = DeliveryRow.__table__, NoticeRow.__table__  # written past the session, which need not remember them
+_ADD = insert(_NOTICE).values(created_at=db_now()).inline()  # type: ignore[arg-type]
 _SETTLED = (SendState.SENT, SendState.UNKNOWN, SendState.FAILED)
+_OWED = (SendState.PENDING, SendState.UNKNOWN)
 
 
 class DeliveryRepository:
@@ -45,8 +49,9 @@ class DeliveryRepository:
         ]
 
     async def state(self, job_id: int, ordinal: int) -> SendState | None:
-        row = await self._session.get(DeliveryRow, (job_id, ordinal))
-        return SendState(row.state) if row else None
+        at = DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal
+        state = await self._session.scalar(select(DeliveryRow.state).where(*at))
+        return SendState(state) if state else None
 
     async def mark(
         self,
@@ -65,8 +70,17 @@ class DeliveryRepository:
         if file_id is not None:
             values |= {"file_id": file_id, "file_unique_id": file_unique_id}
         await self._session.execute(
-            update(DeliveryRow).where(DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal).values(**values)
+            update(_DELIVERY).where(_DELIVERY.c.job_id == job_id, _DELIVERY.c.ordinal == ordinal).values(**values)  # type: ignore[arg-type]
         )
+
+    async def begin(self, job_id: int, ordinal: int) -> None:
+        """Mark a message as being sent. Raises: LostLease when another deliverer has begun or ended it."""
+        row = update(_DELIVERY).where(_DELIVERY.c.job_id == job_id, _DELIVERY.c.ordinal == ordinal)  # type: ignore[arg-type]
+        begun = await self._session.execute(
+            row.where(_DELIVERY.c.state.in_(_OWED)).values(state=SendState.SENDING, error=None).returning(_DELIVERY.c.job_id)
+        )
+        if begun.one_or_none() is None:
+            raise LostLease(f"message {ordinal} of job {job_id}")
 
     async def file_id(self, job_id: int, ordinal: int) -> str | None:
         return await self._session.scalar(
@@ -97,15 +111,13 @@ class NoticeRepository:
         known = await self._session.scalar(select(NoticeRow.id).where(NoticeRow.dedupe_key == new.dedupe_key))
         if known is not None:
             return False
-        now = (await self._session.scalar(select(db_now()))) or 0.0
-        row = NoticeRow(
-            public_id=new_public_id(), bot_id=new.bot_id, user_id=new.user_id, chat_id=new.chat_id, key=new.key,
-            dedupe_key=new.dedupe_key, params=json.dumps(new.params, ensure_ascii=False), job_id=new.job_id,
-            picture_id=new.picture_id, edit_message_id=new.edit_message_id,
-            reply_to_message_id=new.reply_to_message_id, created_at=now,
-        )  # fmt: skip
-        self._session.add(row)
-        await self._session.flush()
+        values = {
+            "public_id": new_public_id(), "bot_id": new.bot_id, "user_id": new.user_id, "chat_id": new.chat_id, "key": new.key,
+            "dedupe_key": new.dedupe_key, "params": json.dumps(new.params, ensure_ascii=False), "job_id": new.job_id,
+            "picture_id": new.picture_id, "edit_message_id": new.edit_message_id,
+            "reply_to_message_id": new.reply_to_message_id,
+        }  # fmt: skip
+        await self._session.execute(_ADD, values)
         return True
 
     async def supersede_edits(self, bot_id: int, chat_id: int, message_id: int) -> None:
@@ -155,12 +167,19 @@ class NoticeRepository:
     ) -> None:
         """Record what became of one try; what was given up meanwhile is not tried again."""
         values = _tried(state, message_id, retry_s, error, NoticeRow.attempt)
-        still = NoticeRow.state.not_in((SendState.SENT, SendState.FAILED)) if state == SendState.PENDING else true()
-        await self._session.execute(update(NoticeRow).where(NoticeRow.id == notice_id, still).values(**values))
+        still = _NOTICE.c.state.not_in((SendState.SENT, SendState.FAILED)) if state == SendState.PENDING else true()
+        await self._session.execute(update(_NOTICE).where(_NOTICE.c.id == notice_id, still).values(**values))  # type: ignore[arg-type]
+
+    async def begin(self, notice_id: int) -> None:
+        """Mark a notice as being sent. Raises: LostLease when another deliverer has begun or ended it."""
+        row = update(_NOTICE).where(_NOTICE.c.id == notice_id, _NOTICE.c.state.in_(_OWED))  # type: ignore[arg-type]
+        begun = await self._session.execute(row.values(state=SendState.SENDING, error=None).returning(_NOTICE.c.id))
+        if begun.one_or_none() is None:
+            raise LostLease(f"notice {notice_id}")
 
     async def state(self, notice_id: int) -> SendState | None:
-        row = await self._session.get(NoticeRow, notice_id)
-        return SendState(row.state) if row else None
+        state = await self._session.scalar(select(NoticeRow.state).where(NoticeRow.id == notice_id))
+        return SendState(state) if state else None
 
     async def settled_count(self, prefix: str, older_s: float = 0.0) -> int:
         """How many notices whose dedupe key begins so were settled, at least `older_s` ago: the n of the next press's key."""

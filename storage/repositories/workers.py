@@ -22,7 +22,7 @@ class WorkerRepository:
         )
 
     async def state(self, worker_id: str) -> WorkerState | None:
-        found = await self._session.scalar(select(WorkerRow.state).where(WorkerRow.id == worker_id))
+        found = await self._session.scalar(select(WorkerRow.state).where(WorkerRow.id == worker_id).with_for_update())
         return WorkerState(found) if found else None
 
     async def set_state(self, worker_id: str, state: WorkerState) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -70,6 +70,21 @@ class Plain:
 
     def notice(self, notice: Notice, language: str) -> Said:
         return Said(f"{notice.key} {notice.params.get('job', '-')}")
+
+    def coming(self, language: str) -> Said:
+        return Said("result.coming -")
+
+    def text(self, language: str, key: str, values: Mapping[str, object] | None = None) -> str:
+        return f"{key} -"
+
+    def status_text(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> str:
+        return str(job.state)
+
+    def turn(self, view: QueueView, waits: bool, language: str) -> str:
+        return ""
+
+    def label(self, language: str) -> Callable[..., str]:
+        return lambda key, values=None: str(key)
 
 
 @dataclass

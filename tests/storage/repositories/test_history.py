@@ -85,6 +85,7 @@ def test_words_are_compared_in_one_form(text: str, form: str) -> None:
     assert searchable(text) == form
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # whose planner says it in words
 async def test_a_page_needs_the_index_alone_however_many_pictures_there_are(store: Store) -> None:
     for query in (
         "SELECT count(*) FROM picture WHERE user_id = 1",

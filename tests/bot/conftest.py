@@ -1,10 +1,12 @@
 """A database of its own, a sandbox and a real bot for each test that asks for them."""
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from aiogram import Bot
@@ -33,12 +35,14 @@ TOKEN = f"{BOT}:TEST-token-that-opens-nothing-else-at-all"
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Neither the environment nor a `.env` of this machine decides a test."""
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither the environment nor a `.env` of this machine decides a test; what a command writes there goes with the test."""
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    for kind in EVERY:
-        for name in kind.model_fields:
-            monkeypatch.delenv(setting_name(kind, name), raising=False)
+    with mock.patch.dict(os.environ):
+        for kind in EVERY:
+            for name in kind.model_fields:
+                os.environ.pop(setting_name(kind, name), None)
+        yield
 
 
 @pytest.fixture

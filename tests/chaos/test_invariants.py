@@ -30,7 +30,7 @@ async def _delivered(store: Store) -> Job:
     job = await store.rendered(await store.claimed())
     outbox = Outbox(store.database, BOT)
     await outbox.status_sent(job, 10)
-    await outbox.delivered(await store.get(job), 10, None, None)
+    await outbox.delivered(await store.get(job), 10, None, ())
     return await store.get(job)
 
 

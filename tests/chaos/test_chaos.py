@@ -19,7 +19,7 @@ _NEEDS: dict[str, tuple[type[Server], ...]] = {
 @pytest.mark.parametrize(
     "side",
     [
-        "postgresql+redis",
+        pytest.param("postgresql+redis", marks=pytest.mark.long),
         pytest.param("postgresql+rabbitmq", marks=pytest.mark.long),
         pytest.param("sqlite+filesystem", marks=pytest.mark.long),
     ],

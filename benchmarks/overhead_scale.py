@@ -142,9 +142,9 @@ async def _queued(storage: StorageSettings, jobs: int) -> House:
 async def queue(servers: Servers, pairs: int) -> list[Row]:
     """B6: CPU of a whole request's SQL (see `House.request`; place included), with 10,000 people waiting over with 10.
 
-    This process and the PostgreSQL backends; the two queues by turns, median of the ratios, and means. Each request adds a job,
-    and takes one, so the queue keeps its length. One request at a time. A look at a long queue serves all requests of the
-    half second or so that it stays fresh: the median request finds it there, the means pay for it.
+    This process and the PostgreSQL backends; the two queues by turns, median of the ratios, and means. Each request adds
+    a job and takes one, so the queue keeps its length. One request at a time. A look at a long queue serves all requests
+    of the half second or so that it stays fresh: the median request finds it there, the means pay for it.
     """
     rows = []
     for side in SIDES:

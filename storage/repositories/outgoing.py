@@ -23,25 +23,26 @@ class DeliveryRepository:
         self._session = session
 
     async def due(self, bot_id: int, ordinal: int, limit: int = 50) -> list[tuple[Delivery, Job]]:
-        """Return messages of this ordinal whose time has come; a result waits until its status is settled."""
-        query = (
-            select(DeliveryRow, JobRow)
-            .join(JobRow, JobRow.id == DeliveryRow.job_id)
-            .where(
-                JobRow.bot_id == bot_id,
-                DeliveryRow.ordinal == ordinal,
-                DeliveryRow.next_at <= db_now(),
-            )
-        )
+        """Return the oldest message of this ordinal of each chat, if its time has come; a result waits for its status.
+
+        One a chat, since a chat gets one at a time: what one chat is owed, however much, keeps nobody else waiting.
+        """
+        where = [JobRow.bot_id == bot_id, DeliveryRow.ordinal == ordinal, DeliveryRow.next_at <= db_now()]
         if ordinal == 0:
-            query = query.where(DeliveryRow.state == SendState.PENDING)
+            where.append(DeliveryRow.state == SendState.PENDING)
         else:
             status = select(DeliveryRow.job_id).where(DeliveryRow.ordinal == 0, DeliveryRow.state.in_(_SETTLED))
-            query = query.where(
+            where += [
                 DeliveryRow.state.in_((SendState.PENDING, SendState.UNKNOWN)),
                 DeliveryRow.job_id.in_(status),
                 JobRow.state == JobState.RENDERED,
-            )
+            ]
+        owed = select(func.min(DeliveryRow.job_id)).join(JobRow, JobRow.id == DeliveryRow.job_id).where(*where)
+        query = (
+            select(DeliveryRow, JobRow)
+            .join(JobRow, JobRow.id == DeliveryRow.job_id)
+            .where(DeliveryRow.ordinal == ordinal, DeliveryRow.job_id.in_(owed.group_by(JobRow.chat_id)))
+        )
         rows = await self._session.execute(query.order_by(DeliveryRow.job_id).limit(limit))
         return [
             (Delivery(row.job_id, row.ordinal, SendState(row.state), row.attempt, row.message_id), job.to_job())

@@ -43,6 +43,20 @@ async def test_a_status_is_owed_from_the_first_moment_until_it_is_tried(store: S
         assert await _due(store, 0) == []
 
 
+async def test_a_chat_that_is_owed_much_keeps_nobody_else_waiting(store: Store) -> None:
+    crowd, single = await store.user(), await store.user()
+    owed = [await store.job(crowd) for _ in range(3)] + [await store.job(single)]
+    async with store.database.read() as session:
+        statuses = await DeliveryRepository(session).due(BOT, 0, limit=2)
+    assert [job.id for _, job in statuses] == [owed[0].id, owed[-1].id]
+    for job in owed:
+        await _mark(store, job.id, 0, SendState.SENT)
+        await store.rendered(await store.claimed())
+    async with store.database.read() as session:
+        results = await DeliveryRepository(session).due(BOT, 1, limit=2)
+    assert [job.id for _, job in results] == [owed[0].id, owed[-1].id]
+
+
 @pytest.mark.parametrize(
     ("status", "may_go"),
     [

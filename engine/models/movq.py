@@ -1,7 +1,5 @@
 """Kandinsky 3's autoencoder (MoVQ): pictures to latents and back, without the codebook that it was trained with."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -223,7 +221,10 @@ class MoVQ(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latent_channels: int = 4,
         norm_num_groups: int = 32,
         vq_embed_dim: int = 4,
+        norm_type: str = "spatial",
     ) -> None:
+        if norm_type != "spatial":
+            raise ValueError(f"norm_type is {norm_type!r}, but Kandinsky 3's decoder has spatial norms")
         super().__init__()
         down = [kind.startswith("Attn") for kind in down_block_types]
         up = [kind.startswith("Attn") for kind in up_block_types]
@@ -247,15 +248,3 @@ class MoVQ(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures through the latent and back."""
         return self.decode(self.encode(pictures))
-
-
-def decoder_settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What `MoVQ` needs of a `VQModel` config, which also describes the codebook.
-
-    Raises: ValueError if it describes another kind of autoencoder.
-    """
-    if config.get("norm_type") != "spatial" and config.get("_class_name") != MoVQ.__name__:
-        raise ValueError(f"norm_type is {config.get('norm_type')!r} instead of 'spatial'")
-    unused = {"act_fn", "sample_size", "num_vq_embeddings", "scaling_factor", "norm_type", "mid_block_add_attention"}
-    unused |= {"lookup_from_codebook", "force_upcast"}
-    return {name: value for name, value in config.items() if name not in unused}

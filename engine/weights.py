@@ -180,11 +180,13 @@ class Folder:
 
 def _unet(config: dict[str, Any]) -> Kandinsky3UNet:
     # the text path projects before it zeroes the pads, so the UNet must not project
-    return Kandinsky3UNet(**_settings(Kandinsky3UNet, config) | {"encoder_hid_dim": None})
+    unet: Kandinsky3UNet = Kandinsky3UNet(**_settings(Kandinsky3UNet, config) | {"encoder_hid_dim": None})
+    return unet
 
 
 def _movq(config: dict[str, Any]) -> MoVQ:
-    return MoVQ(**_settings(MoVQ, config))
+    movq: MoVQ = MoVQ(**_settings(MoVQ, config))
+    return movq
 
 
 def _settings(network: type[nn.Module], config: dict[str, Any]) -> dict[str, Any]:

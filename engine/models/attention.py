@@ -47,7 +47,8 @@ class Attention(nn.Module):
         shape = (query.shape[0], -1, -1, -1)
         key, value = tokens.key.expand(shape), tokens.value.expand(shape)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=tokens.mask)  # (B, heads, N, d)
-        return out.transpose(1, 2).flatten(2)
+        read: Tensor = out.transpose(1, 2).flatten(2)
+        return read
 
     def out(self, x: Tensor) -> Tensor:
         """The output layer."""
@@ -59,7 +60,8 @@ class Attention(nn.Module):
         return self.out(self.read(self.query(x), tokens or self.tokens(x)))
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (-1, self.head_dim)).transpose(1, 2)
+        heads: Tensor = x.unflatten(2, (-1, self.head_dim)).transpose(1, 2)
+        return heads
 
 
 class ChunkedAttention(Attention):

@@ -1,7 +1,7 @@
 """The blocks of the UNet: convolutions under conditional norms, attention over places and over text, levels of both.
 
-Attribute names are those of diffusers' checkpoints. Tensors flow in channels-last layout, where a 1x1 convolution and an attention
-read (B, H W, C) as it lies.
+Attribute names are those of diffusers' checkpoints. Tensors flow in channels-last layout, where a 1x1 convolution and
+an attention read (B, H W, C) as it lies.
 """
 
 import torch
@@ -29,7 +29,7 @@ class Block(nn.Module):
         self.down_sample = _down_sample(width_out) if resample == "down" else nn.Identity()
 
     def forward(self, x: Tensor, conditions: Conditions) -> Tensor:
-        h = silu_(conditions.modulate(self.group_norm, x))                 # (B, in, H, W)
+        h = silu_(conditions.modulate(self.group_norm, x))  # (B, in, H, W)
         out: Tensor = self.down_sample(self.projection(self.up_sample(h)))
         return out
 
@@ -80,13 +80,13 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, conditions: Conditions) -> Tensor:
         x = self._read_text(x, conditions) if self.cross else self._read_places(x, conditions)
-        h = conditions.modulate(self.out_norm, x)                           # (B, C, H, W)
-        h = silu_(self.feed_forward[0](h))                                  # (B, 4 C, H, W)
-        return add_(self.feed_forward[2](h), x)                             # (B, C, H, W)
+        h = conditions.modulate(self.out_norm, x)  # (B, C, H, W)
+        h = silu_(self.feed_forward[0](h))  # (B, 4 C, H, W)
+        return add_(self.feed_forward[2](h), x)  # (B, C, H, W)
 
     def _read_places(self, x: Tensor, conditions: Conditions) -> Tensor:
-        h = _sequence(conditions.modulate(self.in_norm, x))                 # (B, H W, C)
-        return add_(_grid(self.attention(h), x), x)                         # (B, C, H, W)
+        h = _sequence(conditions.modulate(self.in_norm, x))  # (B, H W, C)
+        return add_(_grid(self.attention(h), x), x)  # (B, C, H, W)
 
     def _read_text(self, x: Tensor, conditions: Conditions) -> Tensor:
         readings = conditions.readings[self.index]
@@ -97,7 +97,7 @@ class AttentionBlock(nn.Module):
         ):
             answer = reading.constant
             if answer is None:
-                h = _sequence(self.in_norm(rows, scale, shift))             # (B/R, H W, C)
+                h = _sequence(self.in_norm(rows, scale, shift))  # (B/R, H W, C)
                 answer = reading.answer(self.attention, h, (x.shape[2], x.shape[3]))
             parts.append(_grid(answer, rows) if reading.constant is None else answer.mT[..., None])
         if torch.is_grad_enabled():
@@ -200,4 +200,5 @@ def _sequence(x: Tensor) -> Tensor:
 
 def _grid(x: Tensor, like: Tensor) -> Tensor:
     """(B, H W, C) to (B, C, H, W)."""
-    return x.transpose(1, 2).unflatten(2, like.shape[2:])
+    grid: Tensor = x.transpose(1, 2).unflatten(2, like.shape[2:])
+    return grid

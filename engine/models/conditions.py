@@ -96,7 +96,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Conditions:
-    """Of one pass: per norm its scale and shift, (R, C) each, for R equal shares of the batch; per cross-attention its branches."""
+    """Of one pass: each norm's scale and shift, (R, C) for R equal shares of the batch; each cross-attention's branches."""
 
     modulations: tuple[tuple[Tensor, Tensor], ...]
     readings: tuple[tuple[Reading, ...], ...]

@@ -52,7 +52,7 @@ class Kandinsky3ControlNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         cross_attention_dim: int = 4096,
         hint_channels: int = 3,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         stem = block_out_channels[0] // 2
         self.input_hint_block = InputHint(hint_channels, stem)
         self.time_embedding = TimeEmbedding(stem, time_embedding_dim)

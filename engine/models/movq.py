@@ -1,5 +1,9 @@
 """Kandinsky 3's autoencoder (MoVQ): pictures to latents and back, without the codebook that it was trained with."""
 
+from collections.abc import Iterable
+from itertools import zip_longest
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -118,7 +122,8 @@ class MidBlock(nn.Module):
         self.resnets = nn.ModuleList(resnets)
 
     def forward(self, x: Tensor, *latents: Tensor) -> Tensor:
-        x = self.attentions[0].add(self.resnets[0](x, *latents), *latents)
+        attention: Any = self.attentions[0]
+        x = attention.add(self.resnets[0](x, *latents), *latents)
         out: Tensor = self.resnets[1](x, *latents)
         return out
 
@@ -134,10 +139,11 @@ class Level(nn.Module):
         self.add_module(name, nn.ModuleList([resample] if resample else []))
 
     def forward(self, x: Tensor, *latents: Tensor) -> Tensor:
-        for index, resnet in enumerate(self.resnets):
+        attentions: Iterable[Any] = self.attentions
+        for resnet, attention in zip_longest(self.resnets, attentions):
             x = resnet(x, *latents)
-            if self.attentions:
-                x = self.attentions[index].add(x, *latents)
+            if attention:
+                x = attention.add(x, *latents)
         for resample in self.get_submodule(self.resample):  # type: ignore[attr-defined]
             x = resample(x)
         return x
@@ -225,7 +231,7 @@ class MoVQ(ModelMixin, ConfigMixin):  # type: ignore[misc]
     ) -> None:
         if norm_type != "spatial":
             raise ValueError(f"norm_type is {norm_type!r}, but Kandinsky 3's decoder has spatial norms")
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         down = [kind.startswith("Attn") for kind in down_block_types]
         up = [kind.startswith("Attn") for kind in up_block_types]
         widths = tuple(block_out_channels)

@@ -79,13 +79,13 @@ class SpatialNorm(nn.Module):
     def forward(self, x: Tensor, latents: Tensor, overwrite: bool = False) -> Tensor:
         """x: (B, C, s h, s w) in channels-last layout.  latents: (B, 4, h, w).  overwrite: nobody reads x afterwards."""
         height, width = latents.shape[-2:]
-        mean, rstd = group_statistics(x, SPATIAL_GROUPS, SPATIAL_EPS)                          # (B, C, 1, 1)
-        factor = self.conv_y(latents).to(mean.dtype)                                           # (B, C, h, w)
+        mean, rstd = group_statistics(x, SPATIAL_GROUPS, SPATIAL_EPS)  # (B, C, 1, 1)
+        factor = self.conv_y(latents).to(mean.dtype)  # (B, C, h, w)
         weight, bias = self.norm_layer.weight[:, None, None], self.norm_layer.bias[:, None, None]
-        scale = factor * (rstd * weight)                                                       # (B, C, h, w)
-        shift = torch.addcmul(self.conv_b(latents), factor, bias - mean * rstd * weight)       # (B, C, h, w)
+        scale = factor * (rstd * weight)  # (B, C, h, w)
+        shift = torch.addcmul(self.conv_b(latents), factor, bias - mean * rstd * weight)  # (B, C, h, w)
 
-        squares = x.unflatten(3, (width, -1)).unflatten(2, (height, -1))                       # (B, C, h, s, w, s)
+        squares = x.unflatten(3, (width, -1)).unflatten(2, (height, -1))  # (B, C, h, s, w, s)
         scale, shift = scale[:, :, :, None, :, None], shift[:, :, :, None, :, None]
         if torch.is_grad_enabled() or not overwrite:
             return torch.addcmul(shift, squares, scale).to(x.dtype).flatten(4, 5).flatten(2, 3)

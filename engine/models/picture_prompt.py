@@ -1,9 +1,8 @@
 """The picture-prompt adapter (IP-Adapter): pictures as four more tokens in each of the UNet's cross-attentions."""
 
-from torch import Tensor, nn
-
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
 
 from engine.models.attention import Tokens
 from engine.models.conditions import PictureTokens
@@ -45,7 +44,7 @@ class PicturePrompt(ModelMixin, ConfigMixin):  # type: ignore[misc]
         attention_head_dim: int = 64,
         image_embed_dim: int = 768,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.image_proj = nn.Linear(image_embed_dim, PICTURE_TOKENS * cross_attention_dim)
         self.image_norm = nn.LayerNorm(cross_attention_dim)
         self.layers = nn.ModuleDict(
@@ -58,7 +57,8 @@ class PicturePrompt(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def forward(self, image_embeds: Tensor, ip_adapter_scale: float = 1.0) -> tuple[PictureTokens, ...]:
         """What every cross-attention reads of a picture's embedding (1, 768), or of a weighted sum of several."""
         states = self.image_norm(self.image_proj(image_embeds).unflatten(1, (PICTURE_TOKENS, -1)))  # (1, 4, C)
-        return tuple(layer.tokens(states, ip_adapter_scale) for layer in self.layers.values())
+        layers = [layer for layer in self.layers.values() if isinstance(layer, PictureLayer)]
+        return tuple(layer.tokens(states, ip_adapter_scale) for layer in layers)
 
 
 def cross_attentions(block_out_channels: tuple[int, ...], layers_per_block: int) -> list[tuple[str, int]]:

@@ -53,7 +53,7 @@ class Kandinsky3UNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         encoder_hid_dim: int | None = 4096,
         out_channels: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         stem = block_out_channels[0] // 2
         self.time_embedding = TimeEmbedding(stem, time_embedding_dim)
         self.add_time_condition = AttentionPooling(time_embedding_dim, cross_attention_dim, attention_head_dim)

@@ -62,7 +62,7 @@ class Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         inputs, outputs = _tensors((args, kwargs or {})), _tensors(result)
-        if not self.paused and not _is_view(func):
+        if not self.paused and outputs and not _is_view(func):
             self.add(func._schema.name.split("::")[1], inputs, outputs)
             flops = flop_registry.get(func.overloadpacket)
             if flops is not None:
@@ -122,7 +122,8 @@ def counting(network: nn.Module, fuse_norms: bool = False) -> Iterator[Counts]:
     modulated = norms.modulated
 
     def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None) -> Tensor:
-        out = query.new_empty((*query.shape[:-1], value.shape[-1]))
+        batch, heads, length, _ = query.shape
+        out = query.new_empty(batch, length, heads, value.shape[-1]).transpose(1, 2)  # as the fused kernels lay it
         with counter.as_one("attention", [query, key, value], [out]):
             counter.counts.flops += 2 * query.numel() * key.shape[2] + 2 * out.numel() * key.shape[2]
         return out
@@ -133,7 +134,7 @@ def counting(network: nn.Module, fuse_norms: bool = False) -> Iterator[Counts]:
             outputs.append(modulated(x, groups, scale, shift))
         return outputs[0]
 
-    with patch.object(F, "scaled_dot_product_attention", attention), torch.inference_mode(), counter:
+    with patch.object(F, "scaled_dot_product_attention", attention), torch.no_grad(), counter:
         if fuse_norms:
             with patch.object(norms, "modulated", fused), patch.object(blocks, "silu_", lambda x: x):
                 yield counter.counts

@@ -55,7 +55,7 @@ class Attention(nn.Module):
         projected: Tensor = self.to_out[0](x)
         return projected
 
-    def forward(self, x: Tensor, tokens: Tokens | None = None) -> Tensor:
+    def attend(self, x: Tensor, tokens: Tokens | None = None) -> Tensor:
         """Attend from x (B, N, C) to tokens, or to x itself."""
         return self.out(self.read(self.query(x), tokens or self.tokens(x)))
 

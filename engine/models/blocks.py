@@ -86,7 +86,7 @@ class AttentionBlock(nn.Module):
 
     def _read_places(self, x: Tensor, conditions: Conditions) -> Tensor:
         h = _sequence(conditions.modulate(self.in_norm, x))  # (B, H W, C)
-        return add_(_grid(self.attention(h), x), x)  # (B, C, H, W)
+        return add_(_grid(self.attention.attend(h), x), x)  # (B, C, H, W)
 
     def _read_text(self, x: Tensor, conditions: Conditions) -> Tensor:
         readings = conditions.readings[self.index]

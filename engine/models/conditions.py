@@ -133,7 +133,7 @@ class AttentionPooling(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
         """Pool states (B, L, C) to (B, time_embedding_dim)."""
-        pooled: Tensor = self.attention(states.mean(dim=1, keepdim=True), self.attention.tokens(states, mask))
+        pooled = self.attention.attend(states.mean(dim=1, keepdim=True), self.attention.tokens(states, mask))
         return pooled[:, 0]
 
 

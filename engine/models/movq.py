@@ -1,8 +1,7 @@
 """Kandinsky 3's autoencoder (MoVQ): pictures to latents and back, without the codebook that it was trained with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from itertools import zip_longest
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +55,7 @@ class EncoderAttention(ChunkedAttention):
         super().__init__(channels)
         self.group_norm = nn.GroupNorm(groups, channels, eps=SPATIAL_EPS)
 
-    def add(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return _added(self, self.group_norm(x), x)
 
 
@@ -67,12 +66,12 @@ class DecoderAttention(ChunkedAttention):
         super().__init__(channels)
         self.spatial_norm = SpatialNorm(channels, latent_channels)
 
-    def add(self, x: Tensor, latents: Tensor) -> Tensor:
+    def forward(self, x: Tensor, latents: Tensor) -> Tensor:
         return _added(self, self.spatial_norm(x, latents), x)
 
 
 def _added(attention: ChunkedAttention, normed: Tensor, x: Tensor) -> Tensor:
-    out = attention(normed.flatten(2).transpose(1, 2))  # (B, H W, C)
+    out = attention.attend(normed.flatten(2).transpose(1, 2))  # (B, H W, C)
     return add_(out.transpose(1, 2).unflatten(2, x.shape[2:]), x)
 
 
@@ -83,7 +82,7 @@ class DownSample(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *latents: Tensor) -> Tensor:
         out: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
         return out
 
@@ -98,7 +97,7 @@ class UpSample(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *latents: Tensor) -> Tensor:
         if torch.is_grad_enabled():
             out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
             return out
@@ -108,45 +107,31 @@ class UpSample(nn.Module):
 def doubled_kernel(weight: Tensor) -> Tensor:
     """Kernel (in, out, 4, 4) of the transposed convolution that equals doubling, then a convolution with (out, in, 3, 3)."""
     taps = weight.flip(2, 3).transpose(0, 1)  # (in, out, 3, 3), as a transposed convolution reads them
-    wide = torch.promote_types(taps.dtype, torch.float32)
-    spread = sum(F.pad(taps.to(wide), (x, 1 - x, y, 1 - y)) for y in range(2) for x in range(2))
-    return spread.to(weight.dtype)  # type: ignore[union-attr]
-
-
-class MidBlock(nn.Module):
-    """Resnet, attention, resnet at the latents' size."""
-
-    def __init__(self, resnets: list[nn.Module], attention: nn.Module) -> None:
-        super().__init__()
-        self.attentions = nn.ModuleList([attention])
-        self.resnets = nn.ModuleList(resnets)
-
-    def forward(self, x: Tensor, *latents: Tensor) -> Tensor:
-        attention: Any = self.attentions[0]
-        x = attention.add(self.resnets[0](x, *latents), *latents)
-        out: Tensor = self.resnets[1](x, *latents)
-        return out
+    if weight.dtype.itemsize < torch.float32.itemsize:
+        taps = taps.float()
+    pairs = F.pad(taps, (0, 1)) + F.pad(taps, (1, 0))  # a doubled column is read by neighbouring taps
+    return (F.pad(pairs, (0, 0, 0, 1)) + F.pad(pairs, (0, 0, 1, 0))).to(weight.dtype)
 
 
 class Level(nn.Module):
-    """Resnets, each with attention after it or none, then a change of size or none; `name` is that of its list."""
+    """Resnets, each followed by attention if there is one for it; then a change of size, if any, in a list called `resampling`."""
 
-    def __init__(self, resnets: list[nn.Module], attentions: list[nn.Module], name: str, resample: nn.Module | None) -> None:
+    def __init__(
+        self, resnets: list[nn.Module], attentions: list[nn.Module], resampling: str = "", resample: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(resnets)
         self.attentions = nn.ModuleList(attentions)
-        self.resample = name
-        self.add_module(name, nn.ModuleList([resample] if resample else []))
+        self._resampling = resampling
+        if resample is not None:
+            self.add_module(resampling, nn.ModuleList([resample]))
 
-    def forward(self, x: Tensor, *latents: Tensor) -> Tensor:
-        attentions: Iterable[Any] = self.attentions
-        for resnet, attention in zip_longest(self.resnets, attentions):
-            x = resnet(x, *latents)
-            if attention:
-                x = attention.add(x, *latents)
-        for resample in self.get_submodule(self.resample):  # type: ignore[attr-defined]
-            x = resample(x)
-        return x
+    def steps(self) -> Iterator[nn.Module]:
+        """The parts in order. The caller runs them one by one, so that no frame keeps a large tensor that has been used."""
+        for resnet, attention in zip_longest(self.resnets, self.attentions):
+            yield from (resnet, attention) if attention else (resnet,)
+        if self._resampling in self._modules:
+            yield from self.get_submodule(self._resampling).children()
 
 
 class Encoder(nn.Module):
@@ -165,16 +150,16 @@ class Encoder(nn.Module):
             last = index == len(widths) - 1
             self.down_blocks.append(Level(resnets, attentions, "downsamplers", None if last else DownSample(width)))
             before = width
-        self.mid_block = MidBlock([EncoderResnet(before, before, groups) for _ in range(2)], EncoderAttention(before, groups))
+        self.mid_block = Level([EncoderResnet(before, before, groups) for _ in range(2)], [EncoderAttention(before, groups)])
         self.conv_norm_out = nn.GroupNorm(groups, before, eps=SPATIAL_EPS)
         self.conv_out = nn.Conv2d(before, latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
-        for level in self.down_blocks:
-            x = level(x)
-        x = silu_(self.conv_norm_out(self.mid_block(x)))
-        out: Tensor = self.conv_out(x)
+        for level in (*self.down_blocks, self.mid_block):
+            for step in level.steps():
+                x = step(x)
+        out: Tensor = self.conv_out(silu_(self.conv_norm_out(x)))
         return out
 
 
@@ -185,8 +170,8 @@ class Decoder(nn.Module):
         super().__init__()
         before = widths[-1]
         self.conv_in = nn.Conv2d(latent_channels, before, 3, padding=1)
-        self.mid_block = MidBlock(
-            [DecoderResnet(before, before, latent_channels) for _ in range(2)], DecoderAttention(before, latent_channels)
+        self.mid_block = Level(
+            [DecoderResnet(before, before, latent_channels) for _ in range(2)], [DecoderAttention(before, latent_channels)]
         )
         self.up_blocks = nn.ModuleList()
         for index, (width, attending) in enumerate(zip(reversed(widths), attends, strict=True)):
@@ -201,9 +186,10 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(before, channels, 3, padding=1)
 
     def forward(self, x: Tensor, latents: Tensor) -> Tensor:
-        x = self.mid_block(self.conv_in(x), latents)
-        for level in self.up_blocks:
-            x = level(x, latents)
+        x = self.conv_in(x)
+        for level in (self.mid_block, *self.up_blocks):
+            for step in level.steps():
+                x = step(x, latents)
         out: Tensor = self.conv_out(silu_(self.conv_norm_out(x, latents, overwrite=True)))
         return out
 

@@ -95,14 +95,13 @@ class SpatialNorm(nn.Module):
 
 def group_statistics(x: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor]:
     """Mean and inverse standard deviation of each group, repeated for its channels: (B, C, 1, 1), float32 at least."""
-    wide = torch.promote_types(x.dtype, torch.float32)
     grouped = x.unflatten(1, (groups, -1))  # (B, G, C/G, H, W)
-    if x.dtype == wide:
+    if x.dtype.itemsize >= torch.float32.itemsize:
         var, mean = torch.var_mean(grouped, dim=(2, 3, 4), correction=0, keepdim=True)
     else:  # var_mean would round what it returns to half precision
         count = grouped[0, 0].numel()
-        mean = grouped.sum(dim=(2, 3, 4), keepdim=True, dtype=wide) / count
-        norm = torch.linalg.vector_norm(grouped, dim=(2, 3, 4), keepdim=True, dtype=wide)
+        mean = grouped.sum(dim=(2, 3, 4), keepdim=True, dtype=torch.float32) / count
+        norm = torch.linalg.vector_norm(grouped, dim=(2, 3, 4), keepdim=True, dtype=torch.float32)
         var = (norm.square() / count - mean.square()).clamp(min=0)
     rstd = torch.rsqrt(var + eps)
     shape = (x.shape[0], groups, grouped.shape[2], 1, 1)

@@ -93,7 +93,7 @@ def test_chunks_of_queries_are_one_attention():
 
     expected = attention.to_out[0]((query @ key.mT / 8**0.5).softmax(-1) @ value)
 
-    assert relative(attention(x), expected) < 1e-5
+    assert relative(attention.attend(x), expected) < 1e-5
 
 
 def test_another_kind_of_autoencoder_is_refused():

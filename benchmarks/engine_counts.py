@@ -1,14 +1,15 @@
 """What UNet and decoder cost at full size, counted without a GPU, beside the official code and the bars set for us.
 
-`python -m benchmarks.engine_counts [--no-time]`. Full-size networks are walked on the meta device in bfloat16: every kernel that is
-not a view counts once, with the bytes of its inputs and outputs. Attention counts as one kernel that keeps its scores to itself,
-which is what it is on a GPU. Times are thread CPU time of one thread on tiny networks, ours and diffusers' in turn, least of six.
+`python -m benchmarks.engine_counts [--no-time]`. Full-size networks are walked on the meta device in bfloat16: every kernel that
+is not a view counts once, with the bytes of its inputs and outputs. Attention counts as one kernel that keeps its scores to
+itself, which is what it is on a GPU. Times are thread CPU time of one thread on tiny networks, ours and diffusers' in turn, least
+of six.
 Official values and bars: `performance.md` section 5, rows C1 to C9 as far as UNet and decoder decide them.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,7 +52,7 @@ class Counts:
 class Counter(TorchDispatchMode):
     """Counts what reaches the device while it is active."""
 
-    def __init__(self, parameters: Iterator[nn.Parameter]) -> None:
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
         super().__init__()
         self.counts = Counts()
         self.paused = False
@@ -118,7 +119,7 @@ def _is_view(func: Any) -> bool:
 @contextmanager
 def counting(network: nn.Module, fuse_norms: bool = False) -> Iterator[Counts]:
     """Count inside. fuse_norms: as if norm, scale, shift and SiLU were one kernel, which they could be on a GPU."""
-    counter = Counter(network.parameters())
+    counter = Counter([*network.parameters(), *network.buffers()])
     modulated = norms.modulated
 
     def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None) -> Tensor:
@@ -146,7 +147,7 @@ def full_unet() -> Kandinsky3UNet:
     """The real UNet without its numbers."""
     with torch.device("meta"):
         unet: Kandinsky3UNet = Kandinsky3UNet(encoder_hid_dim=None).to(HALF)
-    unet.conditioner.pack()
+    unet.settle()
     return unet
 
 
@@ -225,7 +226,7 @@ def tiny_pair() -> tuple[Kandinsky3UNet, Any, MoVQ, Any]:
     their_unet.encoder_hid_proj = nn.Identity()
     unet = Kandinsky3UNet(**settings, encoder_hid_dim=None)
     unet.load_state_dict(their_unet.state_dict())
-    unet.to(memory_format=torch.channels_last).conditioner.pack()
+    unet.to(memory_format=torch.channels_last).settle()
     decoder = {"block_out_channels": (32, 64, 64, 128), "layers_per_block": 2, "latent_channels": 4, "vq_embed_dim": 4}
     down, up = ("DownEncoderBlock2D",) * 3 + ("AttnDownEncoderBlock2D",), ("AttnUpDecoderBlock2D",) + ("UpDecoderBlock2D",) * 3
     kinds = {"norm_type": "spatial", "down_block_types": down, "up_block_types": up}

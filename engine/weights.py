@@ -86,7 +86,7 @@ class Folder:
 
     def _unet(self, name: str, dtype: torch.dtype, device: torch.device) -> Kandinsky3UNet:
         unet: Kandinsky3UNet = self._module(name, _unet, dtype, device).to(memory_format=torch.channels_last)
-        unet.conditioner.pack()
+        unet.settle()
         return unet
 
     def _conditioning(self, name: str, encoder: nn.Module, dtype: torch.dtype, device: torch.device) -> TextConditioning:

@@ -5,10 +5,11 @@ an attention read (B, H W, C) as it lies.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.attention import Attention
-from engine.models.conditions import Conditions
+from engine.models.conditions import Conditioner, Conditions
 from engine.models.norms import ConditionalGroupNorm, add_, silu_
 
 EXPANSION = 4  # of the feed-forward in an attention block
@@ -28,10 +29,43 @@ class Block(nn.Module):
         self.projection = nn.Conv2d(width_in, width_out, kernel, padding=kernel // 2)
         self.down_sample = _down_sample(width_out) if resample == "down" else nn.Identity()
 
+        self._resample = resample
+        self.register_buffer("folded_kernel", None, persistent=False)
+        self.register_buffer("folded_bias", None, persistent=False)
+
     def forward(self, x: Tensor, conditions: Conditions) -> Tensor:
         h = silu_(conditions.modulate(self.group_norm, x))  # (B, in, H, W)
-        out: Tensor = self.down_sample(self.projection(self.up_sample(h)))
-        return out
+        if self.folded_kernel is None or torch.is_grad_enabled():
+            out: Tensor = self.down_sample(self.projection(self.up_sample(h)))
+            return out
+        if self._resample == "down":
+            return F.conv2d(h, self.folded_kernel, self.folded_bias, stride=2, padding=1)
+        out = F.conv_transpose2d(h, self.folded_kernel, stride=2, padding=1)
+        ones = out.new_ones(1, 1, *out.shape[2:])  # the 2x2 convolution's bias weighs less at the border
+        return out.add_(F.conv2d(ones, self.folded_bias, self.projection.bias, padding=1))
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Make one 4x4 convolution of the change of resolution and the projection: 16 products instead of 40 per small cell.
+
+        What is folded does not follow weights that change later.
+        """
+        if self._resample is None:
+            return
+        outer = self.projection.weight.double()  # (out, in, 3, 3)
+        if self._resample == "down":
+            inner = self.down_sample.get_parameter("weight").double()  # (out, out, 2, 2)
+            pieces = [torch.einsum("om,mixy->oixy", inner[:, :, y, x], outer) for y in range(2) for x in range(2)]
+            carried = torch.einsum("omyx,m->o", inner, self.projection.get_parameter("bias").double())
+            bias = self.down_sample.get_parameter("bias").double() + carried  # (out,)
+        else:
+            inner = self.up_sample.get_parameter("weight").double()  # (in, in, 2, 2)
+            turned = outer.flip(2, 3)
+            pieces = [torch.einsum("im,omxy->ioxy", inner[:, :, y, x], turned) for y in range(2) for x in range(2)]
+            bias = torch.einsum("omyx,m->oyx", outer, self.up_sample.get_parameter("bias").double())[:, None]  # (out, 1, 3, 3)
+        spread = [F.pad(piece, (i % 2, 1 - i % 2, i // 2, 1 - i // 2)) for i, piece in enumerate(pieces)]
+        self.folded_kernel = torch.stack(spread).sum(dim=0).to(self.projection.weight)
+        self.folded_bias = bias.to(self.projection.weight)
 
 
 class ResNetBlock(nn.Module):
@@ -167,6 +201,14 @@ class UpSampleBlock(nn.Module):
         for attention, resnet_in, resnet_out in zip(self.attentions[1:], self.resnets_in, self.resnets_out, strict=True):
             x = resnet_out(_attend(attention, resnet_in(x, conditions), conditions), conditions)
         return _attend(self.attentions[0], x, conditions)
+
+
+def settle(network: nn.Module, conditioner: Conditioner) -> None:
+    """Lay the norms' maps side by side and fold changes of resolution into their neighbours."""
+    conditioner.pack()
+    for module in network.modules():
+        if isinstance(module, Block):
+            module.fold()
 
 
 def _attentions(

@@ -7,7 +7,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from engine.models.blocks import DownSampleBlock
+from engine.models.blocks import DownSampleBlock, settle
 from engine.models.conditions import AttentionPooling, Branch, Conditioner, Conditions, Prepared, TimeEmbedding
 from engine.models.norms import silu_
 
@@ -95,6 +95,10 @@ class Kandinsky3ControlNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """What the loop reads of an outline (B, 3, 8 h, 8 w): once per request."""
         features: Tensor = self.input_hint_block(hint.contiguous(memory_format=torch.channels_last))
         return features
+
+    def settle(self) -> None:
+        """Make the loop lighter once all weights are in place; call it again if they change."""
+        settle(self, self.conditioner)
 
     def prepare(self, timesteps: Sequence[int], branches: Sequence[Branch]) -> Prepared:
         """Everything that the passes of a request share; texts come projected."""

@@ -114,7 +114,7 @@ def doubled_kernel(weight: Tensor) -> Tensor:
 
 
 class Level(nn.Module):
-    """Resnets, each followed by attention if there is one for it; then a change of size, if any, in a list called `resampling`."""
+    """Resnets, each followed by attention if there is one for it; then a change of size, if any, in a list of the name given."""
 
     def __init__(
         self, resnets: list[nn.Module], attentions: list[nn.Module], resampling: str = "", resample: nn.Module | None = None

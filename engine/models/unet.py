@@ -8,7 +8,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from engine.models.blocks import DownSampleBlock, UpSampleBlock
+from engine.models.blocks import DownSampleBlock, UpSampleBlock, settle
 from engine.models.conditions import AttentionPooling, Branch, Conditioner, Conditions, Prepared, TimeEmbedding
 from engine.models.norms import silu_
 
@@ -106,6 +106,10 @@ class Kandinsky3UNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         mask = None if encoder_attention_mask is None else encoder_attention_mask.bool()
         conditions = self.conditioner.plain(timesteps, self.encoder_hid_proj(encoder_hidden_states), mask)
         return Prediction(self._run(sample, conditions, residuals))
+
+    def settle(self) -> None:
+        """Make the loop lighter once all weights are in place; call it again if they change."""
+        settle(self, self.conditioner)
 
     def prepare(self, timesteps: Sequence[int], branches: Sequence[Branch]) -> Prepared:
         """Everything that the passes of a request share; texts come projected."""

@@ -8,20 +8,26 @@ Official values and bars: `performance.md` section 5, rows C1 to C9 as far as UN
 """
 
 import argparse
+import inspect
+import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from engine import catalog
 from engine.models import blocks, norms
 from engine.models.conditions import Branch, Prepared
 from engine.models.movq import MoVQ
@@ -215,71 +221,132 @@ def interleaved(ours: Callable[[], object], theirs: Callable[[], object], rounds
     return min(times[0]), min(times[1])
 
 
-def tiny_pair() -> tuple[Kandinsky3UNet, Any, MoVQ, Any]:
-    """UNet (about 80 M) and decoder, ours and diffusers', with the same random weights."""
+@dataclass(frozen=True)
+class Pair:
+    """UNet and decoder of ours and of diffusers with the same weights, and the width of their text."""
+
+    unet: Kandinsky3UNet
+    movq: MoVQ
+    their_unet: Any
+    their_movq: Any
+    context: int
+
+
+def pair(unet_settings: dict[str, Any], movq_settings: dict[str, Any], weights: Path | None = None) -> Pair:
+    """Networks of these sizes; with random weights if `weights` names no family's folder."""
     from diffusers.models.autoencoders.vq_model import VQModel
     from diffusers.models.unets.unet_kandinsky3 import Kandinsky3UNet as DiffusersUNet
 
-    settings = {"time_embedding_dim": 256, "block_out_channels": (64, 128, 256, 512), "cross_attention_dim": 512}
     torch.manual_seed(0)
-    their_unet = DiffusersUNet(**settings, encoder_hid_dim=512)
+    context = unet_settings["cross_attention_dim"]
+    their_unet = DiffusersUNet(**unet_settings | {"encoder_hid_dim": context})
     their_unet.encoder_hid_proj = nn.Identity()
-    unet = Kandinsky3UNet(**settings, encoder_hid_dim=None)
+    their_movq = VQModel(**movq_settings)
+    if weights is not None:
+        for name, network in (("unet", their_unet), ("movq", their_movq)):
+            tensors = load_file(weights / name / "diffusion_pytorch_model.safetensors")
+            network.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    unet = Kandinsky3UNet(**unet_settings | {"encoder_hid_dim": None})
     unet.load_state_dict(their_unet.state_dict())
     unet.to(memory_format=torch.channels_last).settle()
-    decoder = {"block_out_channels": (32, 64, 64, 128), "layers_per_block": 2, "latent_channels": 4, "vq_embed_dim": 4}
-    down, up = ("DownEncoderBlock2D",) * 3 + ("AttnDownEncoderBlock2D",), ("AttnUpDecoderBlock2D",) + ("UpDecoderBlock2D",) * 3
-    kinds = {"norm_type": "spatial", "down_block_types": down, "up_block_types": up}
-    their_movq = VQModel(**decoder, **kinds, num_vq_embeddings=16)
-    movq = MoVQ(**decoder, **kinds)
+    known = inspect.signature(MoVQ).parameters
+    movq = MoVQ(**{name: value for name, value in movq_settings.items() if name in known})
     movq.load_state_dict({name: value for name, value in their_movq.state_dict().items() if not name.startswith("quantize.")})
-    return unet.eval(), their_unet.eval(), movq.to(memory_format=torch.channels_last).eval(), their_movq.eval()
+    movq.to(memory_format=torch.channels_last)
+    return Pair(unet.eval(), movq.eval(), their_unet.eval(), their_movq.eval(), context)
+
+
+def tiny() -> Pair:
+    """Random networks of the full shape; the UNet has 82 M parameters."""
+    unet = {"time_embedding_dim": 256, "block_out_channels": (64, 128, 256, 512), "cross_attention_dim": 512}
+    down, up = ("DownEncoderBlock2D",) * 3 + ("AttnDownEncoderBlock2D",), ("AttnUpDecoderBlock2D",) + ("UpDecoderBlock2D",) * 3
+    movq = {"block_out_channels": (32, 64, 64, 128), "layers_per_block": 2, "latent_channels": 4, "vq_embed_dim": 4}
+    return pair(unet, movq | {"norm_type": "spatial", "down_block_types": down, "up_block_types": up, "num_vq_embeddings": 16})
+
+
+def nano() -> Pair:
+    """The packaged family, since only trained networks keep rounding small over many steps."""
+    folder = catalog.weights_folder("kandinsky-nano")
+    settings = [json.loads((folder / name / "config.json").read_text(encoding="utf-8")) for name in ("unet", "movq")]
+    unet, movq = ({key: value for key, value in each.items() if not key.startswith("_")} for each in settings)
+    return pair(unet, movq, folder)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text of 39 tokens and no negative prompt, by hand: states (1, L, C) and masks (1, L) of both branches."""
+
+    text: Tensor
+    free: Tensor
+    counted: Tensor
+    first: Tensor
+
+    def branches(self, guided: bool) -> list[Branch]:
+        """As our UNet reads them."""
+        return [Branch(self.text, self.counted)] + [Branch(self.free, self.first)] * guided
+
+
+def prompt(context: int) -> Prompt:
+    """A random prompt."""
+    text, free = torch.randn(1, 40, context), torch.zeros(1, 40, context)
+    text[:, 39] = 0
+    free[:, 0] = torch.randn(context)
+    return Prompt(text, free, torch.arange(40)[None] < 39, torch.arange(40)[None] < 1)
+
+
+def our_loop(networks: Pair, sampler: Sampler, noise: list[Tensor], words: Prompt, guided: bool) -> Tensor:
+    """A picture (1, 3, H, W) as the engine draws it."""
+    x = sampler.start(noise)
+    prepared_ = networks.unet.prepare(sampler.timesteps, words.branches(guided))
+    for index in range(len(sampler.timesteps)):
+        predictions = networks.unet.denoise(x.repeat(1 + guided, 1, 1, 1), prepared_, index).chunk(1 + guided)
+        x = sampler.step(guide(*predictions, 3.0) if guided else predictions[0], index, x, noise).prev_sample
+    return networks.movq.decode(x)
+
+
+def their_loop(networks: Pair, sampler: Sampler, noise: list[Tensor], words: Prompt, guided: bool) -> Tensor:
+    """The same with diffusers' networks under our sampler."""
+    x = sampler.start(noise)
+    states = torch.cat([words.text, words.free][: 1 + guided])
+    mask = torch.cat([words.counted, words.first][: 1 + guided])
+    for index, t in enumerate(sampler.timesteps):
+        predictions = networks.their_unet(x.repeat(1 + guided, 1, 1, 1), t, states, mask).sample.chunk(1 + guided)
+        x = sampler.step(guide(*predictions, 3.0) if guided else predictions[0], index, x, noise).prev_sample
+    pictures: Tensor = networks.their_movq.decode(x, force_not_quantize=True).sample
+    return pictures
 
 
 def time_tiny() -> Iterator[tuple[str, float, float, float]]:
     """Per row: name, seconds of ours, seconds of diffusers', largest relative difference of the results."""
     torch.set_num_threads(1)
-    unet, their_unet, movq, their_movq = tiny_pair()
-    text, free = torch.randn(1, 40, 512), torch.zeros(1, 40, 512)
-    free[:, 0] = torch.randn(512)
-    counted, first = torch.arange(40)[None] < 39, torch.arange(40)[None] < 1
-    both, masks = torch.cat([text, free]), torch.cat([counted, first])
-    latents, start = torch.randn(1, 4, 32, 32), torch.randn(1, 4, 24, 24)
-
-    def our_loop(sampler: Sampler, guided: bool) -> Tensor:
-        x = start
-        branches = [Branch(text, counted)] + [Branch(free, first)] * guided
-        conditions = unet.prepare(sampler.timesteps, branches)
-        for index in range(len(sampler.timesteps)):
-            predictions = unet.denoise(x.repeat(len(branches), 1, 1, 1), conditions, index).chunk(len(branches))
-            x = sampler.step(guide(*predictions, 3.0) if guided else predictions[0], index, x, noise).prev_sample
-        return movq.decode(x)
-
-    def their_loop(sampler: Sampler, guided: bool) -> Tensor:
-        x = start
-        rows = 1 + guided
-        for index, t in enumerate(sampler.timesteps):
-            predictions = their_unet(x.repeat(rows, 1, 1, 1), t, both[:rows], masks[:rows]).sample.chunk(rows)
-            x = sampler.step(guide(*predictions, 3.0) if guided else predictions[0], index, x, noise).prev_sample
-        return their_movq.decode(x, force_not_quantize=True).sample
-
-    base, flash = BaseSampler(5, 0.0, 0.99, "epsilon"), FlashSampler("v_prediction")
-    noise = [start] * 10
+    random, trained = tiny(), nano()
+    words, nano_words = prompt(random.context), prompt(trained.context)
+    latents, sample = torch.randn(1, 4, 32, 32), torch.randn(1, 4, 24, 24).repeat(2, 1, 1, 1)
+    states, mask = torch.cat([words.text, words.free]), torch.cat([words.counted, words.first])
+    noise = [torch.randn(1, 4, 16, 16) for _ in range(11)]
+    flash, base = FlashSampler("v_prediction"), BaseSampler(10, 1.0, 0.99, "v_prediction")
     with torch.inference_mode():
-        step = unet.prepare([500], [Branch(text, counted), Branch(free, first)])
-        pair = start.repeat(2, 1, 1, 1)
+        step = random.unet.prepare([500], words.branches(guided=True))
         rows: list[tuple[str, Callable[[], Tensor], Callable[[], Tensor]]] = [
             (
-                "C6 UNet, one guided step",
-                lambda: unet.denoise(pair, step, 0),
-                lambda: their_unet(pair, 500, both, masks).sample,
+                "C6 UNet of 82 M, guided step, 24x24",
+                lambda: random.unet.denoise(sample, step, 0),
+                lambda: random.their_unet(sample, 500, states, mask).sample,
             ),
-            ("C7 Flash, 4 steps and decode", lambda: our_loop(flash, False), lambda: their_loop(flash, False)),
-            ("C7 base, 5 guided steps and decode", lambda: our_loop(base, True), lambda: their_loop(base, True)),
+            (
+                "C7 nano, Flash, 4 steps and decode",
+                lambda: our_loop(trained, flash, noise, nano_words, False),
+                lambda: their_loop(trained, flash, noise, nano_words, False),
+            ),
+            (
+                "C7 nano, base, 10 guided steps and decode",
+                lambda: our_loop(trained, base, noise, nano_words, True),
+                lambda: their_loop(trained, base, noise, nano_words, True),
+            ),
             (
                 "C8 decode, 256 pixels",
-                lambda: movq.decode(latents),
-                lambda: their_movq.decode(latents, force_not_quantize=True).sample,
+                lambda: random.movq.decode(latents),
+                lambda: random.their_movq.decode(latents, force_not_quantize=True).sample,
             ),
         ]
         for name, ours, theirs in rows:
@@ -315,6 +382,7 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-time", action="store_true", help="only count")
+    logging.getLogger("diffusers").setLevel(logging.ERROR)  # casting the whole network is meant
     arguments = parser.parse_args()
     print(f"{'full size, 1024 pixels, bfloat16':<48}{'ours':>22}{'official':>28}{'bar':>8}")
     for name, ours, official, bar in report():

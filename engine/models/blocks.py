@@ -120,7 +120,7 @@ class AttentionBlock(nn.Module):
 
     def _read_places(self, x: Tensor, conditions: Conditions) -> Tensor:
         h = _sequence(conditions.modulate(self.in_norm, x))  # (B, H W, C)
-        return add_(_grid(self.attention.attend(h), x), x)  # (B, C, H, W)
+        return x + _grid(self.attention.attend(h), x)  # (B, C, H, W), in the layout of x
 
     def _read_text(self, x: Tensor, conditions: Conditions) -> Tensor:
         readings = conditions.readings[self.index]

@@ -72,7 +72,8 @@ class DecoderAttention(ChunkedAttention):
 
 def _added(attention: ChunkedAttention, normed: Tensor, x: Tensor) -> Tensor:
     out = attention.attend(normed.flatten(2).transpose(1, 2))  # (B, H W, C)
-    return add_(out.transpose(1, 2).unflatten(2, x.shape[2:]), x)
+    added: Tensor = x + out.transpose(1, 2).unflatten(2, x.shape[2:])  # in the layout of x
+    return added
 
 
 class DownSample(nn.Module):

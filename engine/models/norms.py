@@ -78,31 +78,39 @@ class SpatialNorm(nn.Module):
 
     def forward(self, x: Tensor, latents: Tensor, overwrite: bool = False) -> Tensor:
         """x: (B, C, s h, s w) in channels-last layout.  latents: (B, 4, h, w).  overwrite: nobody reads x afterwards."""
-        height, width = latents.shape[-2:]
+        factor, addend = self.conv_y(latents), self.conv_b(latents)  # (B, C, h, w)
+        if torch.is_grad_enabled():
+            return _by_cells(self.norm_layer(x), factor, addend)
         mean, rstd = group_statistics(x, SPATIAL_GROUPS, SPATIAL_EPS)  # (B, C, 1, 1)
-        factor = self.conv_y(latents).to(mean.dtype)  # (B, C, h, w)
         weight, bias = self.norm_layer.weight[:, None, None], self.norm_layer.bias[:, None, None]
-        scale = factor * (rstd * weight)  # (B, C, h, w)
-        shift = torch.addcmul(self.conv_b(latents), factor, bias - mean * rstd * weight)  # (B, C, h, w)
+        factor, weight = factor.to(mean.dtype), weight * rstd
+        scale, shift = factor * weight, torch.addcmul(addend, factor, bias - mean * weight)  # (B, C, h, w)
+        return _by_cells(x, scale, shift, into=x if overwrite else torch.empty_like(x))
 
-        squares = x.unflatten(3, (width, -1)).unflatten(2, (height, -1))  # (B, C, h, s, w, s)
-        scale, shift = scale[:, :, :, None, :, None], shift[:, :, :, None, :, None]
-        if torch.is_grad_enabled() or not overwrite:
-            return torch.addcmul(shift, squares, scale).to(x.dtype).flatten(4, 5).flatten(2, 3)
-        torch.addcmul(shift, squares, scale, out=squares)
-        return x
+
+def _by_cells(x: Tensor, scale: Tensor, shift: Tensor, into: Tensor | None = None) -> Tensor:
+    """x (B, C, s h, s w) times scale, plus shift, both (B, C, h, w): each of their cells serves a square of s by s."""
+    height, width = scale.shape[-2:]
+
+    def squares(y: Tensor) -> Tensor:
+        split: Tensor = y.unflatten(3, (width, -1)).unflatten(2, (height, -1))  # (B, C, h, s, w, s)
+        return split
+
+    target = None if into is None else squares(into)
+    out = torch.addcmul(shift[:, :, :, None, :, None], squares(x), scale[:, :, :, None, :, None], out=target)
+    return out.flatten(4, 5).flatten(2, 3) if into is None else into
 
 
 def group_statistics(x: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor]:
     """Mean and inverse standard deviation of each group, repeated for its channels: (B, C, 1, 1), float32 at least."""
-    grouped = x.unflatten(1, (groups, -1))  # (B, G, C/G, H, W)
-    if x.dtype.itemsize >= torch.float32.itemsize:
-        var, mean = torch.var_mean(grouped, dim=(2, 3, 4), correction=0, keepdim=True)
-    else:  # var_mean would round what it returns to half precision
+    batch, channels, height, width = x.shape
+    if x.dtype.itemsize >= torch.float32.itemsize:  # its normalised tensor is dropped: var_mean takes ten times as long
+        _, mean, rstd = torch.native_group_norm(x, None, None, batch, channels, height * width, groups, eps)
+    else:  # it would round the statistics to half precision
+        grouped = x.unflatten(1, (groups, -1))  # (B, G, C/G, H, W)
         count = grouped[0, 0].numel()
-        mean = grouped.sum(dim=(2, 3, 4), keepdim=True, dtype=torch.float32) / count
-        norm = torch.linalg.vector_norm(grouped, dim=(2, 3, 4), keepdim=True, dtype=torch.float32)
-        var = (norm.square() / count - mean.square()).clamp(min=0)
-    rstd = torch.rsqrt(var + eps)
-    shape = (x.shape[0], groups, grouped.shape[2], 1, 1)
-    return mean.expand(shape).flatten(1, 2), rstd.expand(shape).flatten(1, 2)
+        mean = grouped.sum(dim=(2, 3, 4), dtype=torch.float32) / count
+        norm = torch.linalg.vector_norm(grouped, dim=(2, 3, 4), dtype=torch.float32)
+        rstd = torch.rsqrt((norm.square() / count - mean.square()).clamp(min=0) + eps)
+    each = channels // groups
+    return (mean.repeat_interleave(each, dim=1)[:, :, None, None], rstd.repeat_interleave(each, dim=1)[:, :, None, None])

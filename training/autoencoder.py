@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import VQModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.models.movq import MoVQ
 from training.loop import Schedule, load_average
 from training.scenes import paint_with_latent, sample_scene
 
@@ -22,19 +22,14 @@ EDGE_WEIGHT = 3.0  # extra weight of pixels near an edge
 
 
 def build_movq() -> Any:
-    """MoVQ with random weights: (B, 3, 128, 128) in [-1, 1] <-> (B, 4, 16, 16); never quantises. 1.0 M parameters."""
-    movq: Any = VQModel(
+    """MoVQ with random weights: (B, 3, 128, 128) in [-1, 1] <-> (B, 4, 16, 16). 1.0 M parameters."""
+    movq = MoVQ(
         down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
         up_block_types=("UpDecoderBlock2D",) * len(WIDTHS),
         block_out_channels=WIDTHS,
         layers_per_block=1,
-        latent_channels=4,
-        num_vq_embeddings=16,
         norm_num_groups=8,
-        vq_embed_dim=4,
-        norm_type="spatial",
     )
-    movq.quantize.requires_grad_(False)
     return movq.to(memory_format=torch.channels_last)
 
 
@@ -47,13 +42,13 @@ def sample_pictures(count: int, rng: Random) -> tuple[Tensor, Tensor]:
 
 def decode(movq: Any, latents: Tensor) -> Tensor:
     """Pictures (B, 3, 128, 128), about [-1, 1], from latents as they are."""
-    pictures: Tensor = movq.decode(latents.contiguous(memory_format=torch.channels_last), force_not_quantize=True).sample
+    pictures: Tensor = movq.decode(latents)
     return pictures
 
 
 def encode(movq: Any, pictures: Tensor) -> Tensor:
     """Latents (B, 4, 16, 16) of pictures."""
-    latents: Tensor = movq.encode(pictures.contiguous(memory_format=torch.channels_last)).latents
+    latents: Tensor = movq.encode(pictures)
     return latents
 
 

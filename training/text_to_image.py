@@ -9,10 +9,10 @@ from random import Random
 from typing import Any
 
 import torch
-from diffusers import Kandinsky3UNet
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
+from engine.models.unet import Kandinsky3UNet
 from engine.schedulers import alphas_cumprod
 from training.captions import LANGUAGES, write_caption
 from training.loop import Schedule
@@ -31,15 +31,13 @@ UNET = {
     "layers_per_block": 2,
     "block_out_channels": (32, 96, 128, 128),
     "cross_attention_dim": WIDTH,
-    "encoder_hid_dim": WIDTH,
+    "encoder_hid_dim": None,
 }
 
 
 def build_unet(settings: Mapping[str, object] = UNET) -> Any:
     """The UNet with random weights; it reads a context that is projected already."""
-    unet: Any = Kandinsky3UNet(**settings)
-    unet.encoder_hid_proj = nn.Identity()
-    return unet
+    return Kandinsky3UNet(**settings)
 
 
 class Conditioned(nn.Module):

@@ -1,13 +1,15 @@
 """Text to image: the base sampler with guidance, or Flash in one pass per step."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.conditioning import Context
 from engine.errors import BadPicture
+from engine.models.conditions import Branch, Prepared
 from engine.outcomes import Drawn
 from engine.requests import TextToImage, image_seed
 from engine.schedulers import BaseSampler, FlashSampler, Sampler, draw_noise
@@ -38,14 +40,14 @@ class TextToImagePipeline:
         latents = sampler.start(noise)  # (B, 4, H/8, W/8)
 
         cond, uncond = networks.conditioning.pair(request.prompt, "" if request.flash else request.negative_prompt)
+        contexts = (cond,) if request.flash else (cond, uncond)
+        prepared = prepare(networks, sampler.timesteps, *contexts)
         watch.finished("encode", 1, 1, partial(self._decode, latents[:1]))
 
-        for index, t in enumerate(sampler.timesteps):
-            if request.flash:
-                (prediction,) = predict(networks, latents, t, cond)
-            else:
-                given, free = predict(networks, latents, t, cond, uncond)
-                prediction = guide(given, free, request.guidance_scale)
+        for index in range(len(sampler.timesteps)):
+            prediction, *free = predict(networks, latents, prepared, index)
+            if free:
+                prediction = guide(prediction, free[0], request.guidance_scale)
             latents, x0 = sampler.step(prediction, index, latents, noise)
             watch.finished("step", index + 1, len(sampler.timesteps), partial(self._decode, x0[:1]))
 
@@ -63,19 +65,22 @@ class TextToImagePipeline:
 
     def _decode(self, latents: Tensor) -> Image.Image:
         with torch.inference_mode():  # a preview is decoded outside of the loop
-            return to_image(self._networks.movq.decode(latents, force_not_quantize=True).sample)
+            return to_image(self._networks.movq.decode(latents))
 
 
-def predict(networks: Networks, latents: Tensor, t: int, *contexts: Context) -> tuple[Tensor, ...]:
-    """One UNet call for all contexts; returns the prediction (B, 4, h, w) under each of them."""
-    count = latents.shape[0]
-    repeated = [context.repeated(count) for context in contexts]
-    states = torch.cat([context.states for context in repeated]).to(networks.dtype)
-    mask = torch.cat([context.mask for context in repeated])
-    sample = latents.repeat(len(contexts), 1, 1, 1).to(networks.dtype)
-    unet: nn.Module = networks.unet
-    prediction: Tensor = unet(sample, t, states, encoder_attention_mask=mask, return_dict=False)[0]
-    return prediction.float().chunk(len(contexts))
+def prepare(networks: Networks, timesteps: Sequence[int], *contexts: Context) -> Prepared:
+    """What the UNet reads at these times under each of these contexts."""
+    branches = [Branch(context.states.to(networks.dtype), context.mask) for context in contexts]
+    prepared: Prepared = networks.unet.prepare(timesteps, branches)
+    return prepared
+
+
+def predict(networks: Networks, latents: Tensor, prepared: Prepared, index: int) -> tuple[Tensor, ...]:
+    """One UNet call at the time of this index; returns the prediction (B, 4, h, w) under each prepared context."""
+    contexts = prepared.table.shape[1]
+    sample = latents.repeat(contexts, 1, 1, 1).to(networks.dtype)
+    prediction: Tensor = networks.unet.denoise(sample, prepared, index)
+    return prediction.float().chunk(contexts)
 
 
 def guide(cond: Tensor, uncond: Tensor, guidance_scale: float) -> Tensor:

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers.models.autoencoders.vq_model import VQModel
-from diffusers.models.unets.unet_kandinsky3 import Kandinsky3UNet
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -16,6 +14,8 @@ from transformers.models.t5.configuration_t5 import T5Config
 from transformers.models.t5.modeling_t5 import T5EncoderModel
 
 from engine.engine import Engine, load
+from engine.models.movq import MoVQ
+from engine.models.unet import Kandinsky3UNet
 from engine.weights import Networks
 
 torch.set_num_threads(1)  # several threads make a small network's first call far slower
@@ -34,9 +34,8 @@ def tiny_unet() -> Kandinsky3UNet:
         layers_per_block=2,
         block_out_channels=(16, 32, 32, 64),
         cross_attention_dim=CONTEXT_WIDTH,
-        encoder_hid_dim=CONTEXT_WIDTH,
+        encoder_hid_dim=None,
     )
-    unet.encoder_hid_proj = nn.Identity()
     for parameter in unet.parameters():  # conditional norms start at zero: nothing would depend on time or text
         if not parameter.any():
             nn.init.normal_(parameter, std=0.2)
@@ -44,17 +43,8 @@ def tiny_unet() -> Kandinsky3UNet:
     return unet
 
 
-def tiny_movq() -> VQModel:
-    return VQModel(
-        block_out_channels=(32, 32, 32, 32),
-        layers_per_block=1,
-        latent_channels=4,
-        vq_embed_dim=4,
-        num_vq_embeddings=16,
-        norm_type="spatial",
-        down_block_types=("DownEncoderBlock2D",) * 3 + ("AttnDownEncoderBlock2D",),
-        up_block_types=("AttnUpDecoderBlock2D",) + ("UpDecoderBlock2D",) * 3,
-    )
+def tiny_movq() -> MoVQ:
+    return MoVQ(block_out_channels=(32, 32, 32, 32), layers_per_block=1)
 
 
 def tiny_text_encoder() -> T5EncoderModel:

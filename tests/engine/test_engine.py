@@ -142,6 +142,6 @@ def test_a_full_device_is_an_error_of_its_own(engine: Engine, monkeypatch: pytes
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr(engine.networks["flash"].unet, "forward", fail)
+    monkeypatch.setattr(engine.networks["flash"].unet, "denoise", fail)
     with pytest.raises(OutOfMemory, match="no memory left"):
         engine.run([FLASH])

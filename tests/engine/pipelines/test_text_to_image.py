@@ -8,7 +8,7 @@ from PIL import Image
 from engine.engine import Engine
 from engine.errors import BadPicture
 from engine.outcomes import Drawn
-from engine.pipelines.text_to_image import guide, predict, to_image
+from engine.pipelines.text_to_image import guide, predict, prepare, to_image
 from engine.requests import TextToImage
 from engine.weights import Networks
 
@@ -48,8 +48,8 @@ def test_one_pass_over_both_contexts_equals_two(networks: Networks):
     contexts = networks.conditioning.pair("a red circle", "blue star")
 
     with torch.inference_mode():
-        together = predict(networks, latents, 500, *contexts)
-        apart = [predict(networks, latents, 500, context)[0] for context in contexts]
+        together = predict(networks, latents, prepare(networks, [500], *contexts), 0)
+        apart = [predict(networks, latents, prepare(networks, [500], context), 0)[0] for context in contexts]
 
     assert all((one - other).abs().max() < 1e-5 for one, other in zip(together, apart, strict=True))
     assert (together[0] - together[1]).abs().max() > 1e-3

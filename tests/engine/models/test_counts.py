@@ -1,0 +1,33 @@
+"""What a pass and a decode of full size cost, counted on the meta device; `benchmarks.engine_counts` prints all of it."""
+
+import pytest
+
+from benchmarks.engine_counts import GB, GIB, TERA, Counts, count_decode, count_pass, count_round_trips, full_unet
+
+
+@pytest.fixture(scope="module")
+def flash_pass() -> Counts:
+    return count_pass(full_unet(), guided=False)
+
+
+def test_a_flash_pass_is_lighter_than_the_official_one(flash_pass: Counts):
+    assert flash_pass.flops < 3.07 * TERA  # official 3.244
+    assert flash_pass.bytes < 14 * GB  # 22.7
+    assert flash_pass.kernels < 920  # 2,296
+    assert flash_pass.parameter_bytes < 4 * GB  # 6.08
+
+
+def test_a_guided_step_skips_the_empty_prompts_attention():
+    assert count_pass(full_unet(), guided=True).flops < 5.95 * TERA  # official 6.488
+
+
+def test_a_decode_fits_where_the_official_one_does_not():
+    decode = count_decode()
+
+    assert decode.flops < 30.1 * TERA  # official 34.12
+    assert decode.peak < 2.7 * GIB  # 5.0
+
+
+@pytest.mark.parametrize("flash", [True, False])
+def test_no_value_crosses_to_the_host_inside_the_loop(flash: bool):
+    assert count_round_trips(flash) == 0

@@ -1,4 +1,4 @@
-"""The machines of a chaos run: private servers, one bot, two workers, each started again when it dies."""
+"""The machines of a chaos run: private servers, a bot and its standby, two workers, each started again when it dies."""
 
 import asyncio
 import contextlib
@@ -24,6 +24,7 @@ from tests.servers import Postgres, Rabbit, Redis, Server
 
 TOKEN = "424242:CANARY-token-that-must-be-in-no-log-at-all"
 SIDES = ("postgresql+redis", "postgresql+rabbitmq", "sqlite+filesystem")
+BOTS = ("bot 1", "bot 2")
 WORKERS = ("worker 1", "worker 2")
 TENTH = {
     "JOB_LEASE_S": "3", "JOB_RENEW_S": "1", "JOB_STALL_S": "6", "JOB_SWEEP_S": "0.2", "JOB_RERING_S": "1",
@@ -65,7 +66,7 @@ class Cluster:
             "PYTHONPATH": os.pathsep.join([str(here / "inject"), str(here.parent.parent)]),
         }
         work = ("worker", "--family", "kandinsky-nano", "--lanes", "flash,base")
-        commands = {"bot": ("run",)} | dict.fromkeys(WORKERS, work)
+        commands = dict.fromkeys(BOTS, ("run",)) | dict.fromkeys(WORKERS, work)
         self._log = (self.folder / "log").open("ab")
         self.children = {name: Child(name, command, environment, log=self._log) for name, command in commands.items()}
         self._keepers = [asyncio.create_task(self._keep(child)) for child in self.children.values()]
@@ -110,6 +111,14 @@ class Cluster:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
         return pid is not None
+
+    async def kill_leader(self) -> bool:
+        """Kill the bot process that delivers; the other one takes over."""
+        for (owner,) in await self.sql("SELECT owner FROM lease WHERE name LIKE 'deliver:%'"):
+            for name in BOTS:
+                if process_name(self.pid(name) or -1) == owner:
+                    return await self.kill(name)
+        return False
 
     async def kill_child(self, worker: str) -> bool:
         pid = render_child_of(self.pid(worker) or -1)

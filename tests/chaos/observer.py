@@ -20,6 +20,12 @@ class Seen:
     photos: set[int] = field(default_factory=set)  # ids of the messages that show a picture
     copies: set[int] = field(default_factory=set)  # those of them that say "sent again"
     words: dict[int, str] = field(default_factory=dict)  # message id -> how it stands: "waiting", "cancelled", "failed"
+    statuses: dict[int, str] = field(default_factory=dict)  # message id -> what it said first, of those that began as text
+
+    @property
+    def unlabelled(self) -> set[int]:
+        """The pictures that do not say they are copies: of one wish, one."""
+        return self.photos - self.copies
 
     @property
     def ended(self) -> bool:
@@ -64,6 +70,8 @@ class Observer:
                 seen.copies.add(message["message_id"])
         else:
             seen.words[message["message_id"]] = _standing(message)
+            if event.kind == "message" and "Your picture comes here" not in message["text"]:
+                seen.statuses[message["message_id"]] = message["text"]
         if seen.ended and not before:
             self.ended += 1
             self.progress.set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +24,11 @@ class Size:
     settings: Mapping[str, str] = field(default_factory=lambda: TENTH)
     draw_s: float = 0.12
     faults: tuple[str, ...] = FAULTS
+    again_s: float = math.inf  # how soon the drawing of a killed worker must be drawn again
 
 
 # At full leases: what a killed worker was drawing has to wait for its lease, and for the sweep.
-_FULL_LEASES = Size(wishes=60, people=30, rounds=1, limit_s=600, settings={}, draw_s=4, faults=("worker",) * 4)
+_FULL_LEASES = Size(wishes=60, people=30, rounds=1, limit_s=600, settings={}, draw_s=4, faults=("worker",) * 4, again_s=40)
 SIZES = {
     "leases": _FULL_LEASES,
     "commit": Size(wishes=500, people=60, rounds=1, limit_s=150),
@@ -57,7 +59,7 @@ async def chaos(side: str, size: Size, seed: int, folder: Path) -> Report:
         finally:
             watching.cancel()
         observer.look()
-        return await compare(side, cluster, crowd, observer, plan)
+        return await compare(side, cluster, crowd, observer, plan, size.again_s)
 
 
 def _trouble(sandbox: Sandbox, seed: int) -> None:

@@ -11,14 +11,15 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from aiogram import Bot
-from aiogram.types import BufferedInputFile, InputMediaDocument, InputMediaPhoto, Message, ReplyParameters
+from aiogram.types import BufferedInputFile, Message
 
 from bot import metrics
-from bot.jobs import Jobs, job_notice
+from bot.calls import Calls
+from bot.jobs import Jobs, job_file, job_ping
 from bot.limiter import Limiter
 from bot.logs import log_about
 from bot.messages import Messages, Said
@@ -27,7 +28,7 @@ from bot.presentation import as_file as without_loss
 from bot.presentation import as_photo, as_sheet
 from bot.screens import SCREENS, Screens
 from bot.telegram import Fate, Tried, attempt
-from engine.requests import from_json
+from bot.views import Views
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
 from storage.errors import LostLease
@@ -59,6 +60,8 @@ class Deliverer:
 
     def __post_init__(self) -> None:
         self._outbox = Outbox(self.database, self.bot.id)
+        self._calls = Calls(self.bot)
+        self._views = Views(self._outbox, self._calls, self.messages, self.media)
         self._screens = Screens(self.database, self.jobs, self.messages, self.media)
         self._busy: set[int] = set()
         self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
@@ -191,7 +194,7 @@ class Deliverer:
         log_about(job=job.public_id)
         await self._outbox.sending(job.id, 0)
         said = await self._status(job, language)
-        tried = await attempt(self._say(job.chat_id, said, job.reply_to_message_id))
+        tried = await attempt(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             self._shown[job.id] = (said.text, time.monotonic())
             await self._outbox.status_sent(job, tried.answer.message_id)
@@ -206,7 +209,7 @@ class Deliverer:
         """Bring the status message up to date; nobody minds a lost try."""
         log_about(job=job.public_id)
         self._shown[job.id] = (said.text, time.monotonic())
-        tried = await attempt(self._edit_text(job.chat_id, job.status_message_id, said))
+        tried = await attempt(self._calls.edit_text(job.chat_id, job.status_message_id, said))
         if tried.retry_s:
             self.limiter.pause(job.chat_id, tried.retry_s)
 
@@ -221,7 +224,7 @@ class Deliverer:
         file = BufferedInputFile(*await asyncio.to_thread(_shown, job, data, as_file))
         reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
-            tried = await attempt(self._edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
+            tried = await attempt(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
             reached(Place.AFTER_CALL)
             if tried.fate != Fate.GONE:
                 await self._after_result(delivery, job, tried, job.status_message_id, form, safe=True)
@@ -231,13 +234,13 @@ class Deliverer:
             await self._make_room(delivery, job, language, form)
             return
         await self._outbox.sending(job.id, 1)
-        tried = await attempt(self._send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
+        tried = await attempt(self._calls.send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
         await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, form, safe=False)
 
     async def _make_room(self, delivery: Delivery, job: Job, language: str, form: str) -> None:
         """A picture was sent, perhaps: before its one copy, send a line of text for it to replace. So no third can come."""
         said = self.messages.coming(language)
-        tried = await attempt(self._say(job.chat_id, said, job.reply_to_message_id))
+        tried = await attempt(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             await self._outbox.again(job.id, 1, 0.0, None, unknown=True, message_id=tried.answer.message_id)
         elif tried.fate in (Fate.NOT_APPLIED, Fate.AMBIGUOUS):
@@ -272,21 +275,22 @@ class Deliverer:
         log_about(job=notice.params.get("job"))
         target, said = notice.edit_message_id, None
         if notice.key == "view":
-            call: Callable[[], Awaitable[Message | bool]] = partial(self._view, notice, language)
+            call: Callable[[], Awaitable[Message | bool]] = partial(self._views.view, notice, language)
         elif notice.key == "file":
-            call = await self._file(notice)
+            call = await self._views.file(notice)
         else:
             live = notice.key in SCREENS
             said = await self._screens.draw(notice, language) if live else self.messages.notice(notice, language)
             if notice.job_id is not None and target is None:
                 target = (await self._outbox.job(notice.job_id)).status_message_id
-            call = partial(self._put, notice, said, target)
+            call = partial(self._calls.put, notice.chat_id, said, target, notice.reply_to_message_id)
         if target is None:
             await self._outbox.notice_sending(notice.id)
         tried = await attempt(call())
         if tried.fate == Fate.GONE and said is not None and (notice.job_id is not None or notice.key in SCREENS):
             await self._outbox.notice_sending(notice.id)
-            target, tried = None, await attempt(self._put(notice, said, None))
+            new = self._calls.put(notice.chat_id, said, None, notice.reply_to_message_id)
+            target, tried = None, await attempt(new)
         await self._after_notice(notice, tried, safe=target is not None)
 
     async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], *, safe: bool) -> None:
@@ -302,77 +306,6 @@ class Deliverer:
             await self._outbox.notice_done(notice, SendState.FAILED, None, tried.error)
             await self._if_blocked(tried.fate, notice.user_id, notice.chat_id)
 
-    async def _view(self, notice: Notice, language: str) -> Message | bool:
-        """Show one picture of a sheet, or the sheet again, in the message that the button stands under."""
-        job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
-        pictures = await self._outbox.pictures_of(job.id)
-        said = self.messages.result(job, pictures, language, index, back=notice.params.get("back"))
-        known = await self._outbox.file_id(job, pictures, index)
-        if known is not None:
-            return await self._edit_picture(notice.chat_id, notice.edit_message_id, known, said)
-        wanted = [pictures[index - 1]] if index else pictures
-        data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
-        photo = await asyncio.to_thread(as_photo, data[0]) if index else await asyncio.to_thread(as_sheet, data)
-        file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
-        answer = await self._edit_picture(notice.chat_id, notice.edit_message_id, file, said)
-        if index and answer.photo:
-            await self._outbox.remember_file(pictures[index - 1].id, "photo", answer.photo[-1])
-        return answer
-
-    async def _file(self, notice: Notice) -> Callable[[], Awaitable[Message]]:
-        """Make ready one picture of a result, or its sheet, as a file without loss; what is returned sends it when called."""
-        job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
-        pictures = await self._outbox.pictures_of(job.id)
-        wanted = [pictures[index - 1]] if index else pictures
-        known = await self._outbox.document_id(wanted[0]) if index else None
-        if known is not None:
-            return partial(self._send_document, notice, known)
-        data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
-        png = await asyncio.to_thread(without_loss, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
-        name = f"kandinsky-{job.public_id}{f'-{index}' if index else ''}.png"
-        return partial(self._send_new_file, notice, BufferedInputFile(png, name), wanted[0].id if index else None)
-
-    async def _send_new_file(self, notice: Notice, file: BufferedInputFile, picture_id: int | None) -> Message:
-        answer = await self._send_document(notice, file)
-        if picture_id is not None and answer.document:
-            await self._outbox.remember_file(picture_id, "document", answer.document)
-        return answer
-
-    async def _send_document(self, notice: Notice, file: BufferedInputFile | str) -> Message:
-        return await self.bot.send_document(notice.chat_id, file, reply_parameters=_reply(notice.reply_to_message_id))
-
-    async def _put(self, notice: Notice, said: Said, target: int | None) -> Message | bool:
-        """Let a notice say what it says, in the message that it changes or in a new one."""
-        chat_id, reply_to = notice.chat_id, notice.reply_to_message_id
-        if said.photo is None:
-            return await (self._edit_text(chat_id, target, said) if target else self._say(chat_id, said, reply_to))
-        file = BufferedInputFile(said.photo, "kandinsky.jpg")
-        return await (
-            self._edit_picture(chat_id, target, file, said) if target else self._send_picture(chat_id, file, said, reply_to)
-        )
-
-    async def _say(self, chat_id: int, said: Said, reply_to: int | None) -> Message:
-        return await self.bot.send_message(chat_id, said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
-
-    async def _edit_text(self, chat_id: int, message_id: int | None, said: Said) -> Message | bool:
-        return await self.bot.edit_message_text(said.text, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
-
-    async def _edit_picture(
-        self, chat_id: int, message_id: int | None, file: BufferedInputFile | str, said: Said, *, as_file: bool = False
-    ) -> Message:
-        kind = InputMediaDocument if as_file else InputMediaPhoto
-        media = kind(media=file, caption=said.text)
-        answer = await self.bot.edit_message_media(media, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
-        if not isinstance(answer, Message):
-            raise TypeError("editMessageMedia of our own message answers with the message")
-        return answer
-
-    async def _send_picture(
-        self, chat_id: int, file: BufferedInputFile, said: Said, reply_to: int | None, *, as_file: bool = False
-    ) -> Message:
-        send = self.bot.send_document if as_file else self.bot.send_photo
-        return await send(chat_id, file, caption=said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
-
     def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
         """How long to wait before the next try: as told, or 0.5 s doubling to 60 s."""
         if tried.retry_s:
@@ -385,19 +318,6 @@ class Deliverer:
             await self._outbox.blocked(user_id, chat_id)
 
 
-def job_ping(job: Job, message_id: int) -> NewNotice:
-    """A short reply under a result that took long: an edit alone makes no sound."""
-    ready = job_notice(job, "job.ready")
-    return replace(ready, dedupe_key=f"job:{job.id}:ready", job_id=None, reply_to_message_id=message_id)
-
-
-def job_file(job: Job, message_id: int) -> NewNotice:
-    """The same result without loss, for a person who wants both; once, under the picture."""
-    index = 0 if from_json(job.params).pictures > 1 else 1
-    file = replace(job_notice(job, "file"), dedupe_key=f"job:{job.id}:file", params={"index": index})
-    return replace(file, reply_to_message_id=message_id)
-
-
 def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
     """What a result looks like, one picture or a sheet, and the name of its file; call it in a thread."""
     one = without_loss if as_file else as_photo
@@ -407,7 +327,3 @@ def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
 
 def _backoff(attempts: int) -> float:
     return min(60.0, 0.5 * 2.0 ** min(attempts, 10)) * random.uniform(0.7, 1.3)
-
-
-def _reply(message_id: int | None) -> ReplyParameters | None:
-    return ReplyParameters(message_id=message_id, allow_sending_without_reply=True) if message_id else None

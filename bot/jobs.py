@@ -234,6 +234,19 @@ def job_notice(job: Job, key: str, **params: object) -> NewNotice:
     )
 
 
+def job_ping(job: Job, message_id: int) -> NewNotice:
+    """A short reply under a result that took long: an edit alone makes no sound."""
+    ready = job_notice(job, "job.ready")
+    return replace(ready, dedupe_key=f"job:{job.id}:ready", job_id=None, reply_to_message_id=message_id)
+
+
+def job_file(job: Job, message_id: int) -> NewNotice:
+    """The same result without loss, for a person who wants both; once, under the picture."""
+    index = 0 if from_json(job.params).pictures > 1 else 1
+    file = replace(job_notice(job, "file"), dedupe_key=f"job:{job.id}:file", params={"index": index})
+    return replace(file, reply_to_message_id=message_id)
+
+
 def eta(view: QueueView, timing: Timing | None) -> tuple[float, float] | None:
     """Seconds until a waiting job's picture, likely and at worst (p50 and p90); None while nothing was measured.
 

@@ -30,10 +30,11 @@ from bot.screens import SCREENS, Screens
 from bot.telegram import Fate, Tried, attempt
 from bot.views import Views
 from storage.database import Database
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.domain import Delivery, Job, JobState, Notice, SendState
 from storage.errors import LostLease
 from storage.media import MediaStore
 from storage.places import Place, reached
+from storage.repositories.outgoing import Lease
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ _PROGRESS_S = 1.5
 _LOOK_S = 0.5  # between two looks at all that wait or are drawn
 _LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
 _PING_AFTER_S = 20.0
+_ORPHANS_S = 10.0  # between two looks for what a former deliverer was sending when it was cut off
 _OWN_ERRORS = 8  # tries before a message that we cannot even build is given up
 _PROGRESS_RESERVE = 8  # of the bot's tokens, kept back from progress for results and notices
 
@@ -57,18 +59,19 @@ class Deliverer:
     messages: Messages
     media: MediaStore
     limiter: Limiter = field(default_factory=Limiter)
+    lease: Lease | None = None  # which it must hold, and as whom, to begin a message
 
     def __post_init__(self) -> None:
-        self._outbox = Outbox(self.database, self.bot.id)
+        self._outbox = Outbox(self.database, self.bot.id, self.lease)
         self._calls = Calls(self.bot)
         self._views = Views(self._outbox, self._calls, self.messages, self.media)
         self._screens = Screens(self.database, self.jobs, self.messages, self.media)
-        self._busy: set[int] = set()
+        self._busy: dict[int, Delivery | Notice | None] = {}  # chat id -> what it is being sent; None for mere progress
         self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._own_errors: Counter[object] = Counter()
-        self._left_behind = False  # whether a row may say `sending` though nobody sends it
+        self._orphans_at = time.monotonic() + _ORPHANS_S  # when to look for rows that say `sending` though nobody sends them
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
         self._look_at = 0.0
 
@@ -104,18 +107,18 @@ class Deliverer:
 
     async def tick(self, watch: bool = True) -> None:
         """Start everything that is due and may go now; `watch` also what is only news of a job under way."""
-        if self._left_behind and not self._busy:
-            await self._outbox.interrupted()
-            self._left_behind = False
         self._settled.clear()
         began = time.monotonic()
+        if began >= self._orphans_at:
+            self._orphans_at = began + _ORPHANS_S
+            await self._outbox.interrupted([owed for owed in self._busy.values() if owed])
         due = await self._outbox.due(watched=watch)
         for delivery, job, language in due.results:
-            self._start(job.chat_id, partial(self._send_result, delivery, job, language), partial(self._retry, delivery))
+            self._start(job.chat_id, partial(self._send_result, delivery, job, language), delivery)
         for notice, language in due.notices:
-            self._start(notice.chat_id, partial(self._send_notice, notice, language), partial(self._retry, notice))
+            self._start(notice.chat_id, partial(self._send_notice, notice, language), notice)
         for delivery, job, language in due.statuses:
-            self._start(job.chat_id, partial(self._send_status, job, language), partial(self._retry, delivery))
+            self._start(job.chat_id, partial(self._send_status, delivery, job, language), delivery)
         if due.watched is not None:
             await self._watch(due.watched)
             now = time.monotonic()
@@ -139,19 +142,17 @@ class Deliverer:
         self,
         chat_id: int,
         send: Callable[[], Awaitable[None]],
-        retry: Callable[[str], Awaitable[None]] | None,
+        owed: Delivery | Notice | None,
         reserve: float = 0.0,
     ) -> None:
         if chat_id in self._busy or chat_id in self._settled or not self.limiter.take(chat_id, reserve):
             return
-        self._busy.add(chat_id)
-        task = asyncio.create_task(self._guard(chat_id, send, retry))
+        self._busy[chat_id] = owed
+        task = asyncio.create_task(self._guard(chat_id, send, owed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(
-        self, chat_id: int, send: Callable[[], Awaitable[None]], retry: Callable[[str], Awaitable[None]] | None
-    ) -> None:
+    async def _guard(self, chat_id: int, send: Callable[[], Awaitable[None]], owed: Delivery | Notice | None) -> None:
         """Send; an error of our own (a picture that cannot be read, say) is tried again later and at last given up."""
         try:
             await send()
@@ -159,10 +160,10 @@ class Deliverer:
             log.warning("delivery: somebody else sends %s", error)
         except Exception as error:
             log.error("delivery: %s: %s", type(error).__name__, error, exc_info=True)
-            if retry is not None:
-                await retry(type(error).__name__)
+            if owed is not None:
+                await self._retry(owed, type(error).__name__)
         finally:
-            self._busy.discard(chat_id)
+            self._busy.pop(chat_id, None)
             self._settled.add(chat_id)
             self._wake.set()
 
@@ -183,16 +184,16 @@ class Deliverer:
                 await self._outbox.undeliverable(await self._outbox.job(owed.job_id), error, blocked=False)
         except Exception as second:
             log.error("delivery: %s; looked after later", type(second).__name__)
-            self._left_behind = True
+            self._orphans_at = 0.0
 
     async def _status(self, job: Job, language: str) -> Said:
         view, timing = await self.jobs.queue_view(job) if job.state == JobState.QUEUED else (None, None)
         return self.messages.status(job, language, view, timing)
 
-    async def _send_status(self, job: Job, language: str) -> None:
+    async def _send_status(self, delivery: Delivery, job: Job, language: str) -> None:
         """Send "accepted" at most once: it is repeated only if Telegram certainly did nothing."""
         log_about(job=job.public_id)
-        await self._outbox.sending(job.id, 0)
+        await self._outbox.sending(delivery)
         said = await self._status(job, language)
         tried = await attempt(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
@@ -233,7 +234,7 @@ class Deliverer:
         elif again:
             await self._make_room(delivery, job, language, form)
             return
-        await self._outbox.sending(job.id, 1)
+        await self._outbox.sending(delivery)
         tried = await attempt(self._calls.send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
         await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, form, safe=False)
 
@@ -285,10 +286,10 @@ class Deliverer:
                 target = (await self._outbox.job(notice.job_id)).status_message_id
             call = partial(self._calls.put, notice.chat_id, said, target, notice.reply_to_message_id)
         if target is None:
-            await self._outbox.notice_sending(notice.id)
+            await self._outbox.sending(notice)
         tried = await attempt(call())
         if tried.fate == Fate.GONE and said is not None and (notice.job_id is not None or notice.key in SCREENS):
-            await self._outbox.notice_sending(notice.id)
+            await self._outbox.sending(notice)
             new = self._calls.put(notice.chat_id, said, None, notice.reply_to_message_id)
             target, tried = None, await attempt(new)
         await self._after_notice(notice, tried, safe=target is not None)

@@ -10,7 +10,7 @@ from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
-from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
+from storage.repositories.outgoing import DeliveryRepository, Lease, NoticeRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.users import UserRepository
 
@@ -28,8 +28,10 @@ class Due:
 
 
 class Outbox:
-    def __init__(self, database: Database, bot_id: int) -> None:
-        self._db, self._bot_id = database, bot_id
+    """`lease`: name and owner of what a deliverer must hold to begin a message; None where there can be only one."""
+
+    def __init__(self, database: Database, bot_id: int, lease: Lease | None = None) -> None:
+        self._db, self._bot_id, self._lease = database, bot_id, lease
 
     async def due(self, watched: bool = True) -> Due:
         """Read what may be sent; the jobs that only wait or are drawn, however many, are read if they are wanted."""
@@ -49,9 +51,10 @@ class Outbox:
             [(job, speak[job.user_id]) for job in unfinished] if watched else None,
         )
 
-    async def interrupted(self) -> None:
+    async def interrupted(self, but: Collection[Delivery | Notice] = ()) -> None:
+        """What a deliverer left behind has an unknown fate; `but` is what is being sent now."""
         async with self._db.begin() as session:
-            await DeliveryRepository(session).interrupted(self._bot_id)
+            await DeliveryRepository(session).interrupted(self._bot_id, but)
 
     async def job(self, job_id: int) -> Job:
         async with self._db.alone() as session:
@@ -61,10 +64,13 @@ class Outbox:
         async with self._db.alone() as session:
             return await PictureRepository(session).of_job(job_id)
 
-    async def sending(self, job_id: int, ordinal: int) -> None:
-        """Begin a send. Raises: LostLease when another deliverer has begun or ended it."""
+    async def sending(self, owed: Delivery | Notice) -> None:
+        """Begin a send. Raises: LostLease when another deliverer has begun or ended it, or may have."""
         async with self._db.alone() as session:
-            await DeliveryRepository(session).begin(job_id, ordinal)
+            if isinstance(owed, Notice):
+                await NoticeRepository(session).begin(owed, self._lease)
+            else:
+                await DeliveryRepository(session).begin(owed, self._lease)
 
     async def settled(self, job_id: int, ordinal: int, state: SendState, error: str | None = None) -> None:
         async with self._db.alone() as session:
@@ -155,10 +161,6 @@ class Outbox:
                     await jobs.finish(job, JobState.CANCELLED, "blocked by the person", refund=True)
                 else:
                     await jobs.request_cancel(job)
-
-    async def notice_sending(self, notice_id: int) -> None:
-        async with self._db.alone() as session:
-            await NoticeRepository(session).begin(notice_id)
 
     async def notice_done(self, notice: Notice, state: SendState, message_id: int | None, error: str | None = None) -> None:
         async with self._db.alone() as session:

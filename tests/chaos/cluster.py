@@ -1,4 +1,4 @@
-"""The machines of a chaos run: private servers, a bot and its standby, two workers, each started again when it dies."""
+"""The machines of a chaos run: private servers, one bot or more, two workers, each started again when it dies."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,6 @@ from tests.servers import Postgres, Rabbit, Redis, Server
 
 TOKEN = "424242:CANARY-token-that-must-be-in-no-log-at-all"
 SIDES = ("postgresql+redis", "postgresql+rabbitmq", "sqlite+filesystem")
-BOTS = ("bot 1", "bot 2")
 WORKERS = ("worker 1", "worker 2")
 TENTH = {
     "JOB_LEASE_S": "3", "JOB_RENEW_S": "1", "JOB_STALL_S": "6", "JOB_SWEEP_S": "0.2", "JOB_RERING_S": "1",
@@ -43,6 +42,7 @@ class Cluster:
     broker_server: Server | None
     settings: Mapping[str, str]
     draw_s: float
+    bots: tuple[str, ...]
     children: dict[str, Child] = field(default_factory=dict)
     restarts: int = 0
     _keepers: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Cluster:
             "PYTHONPATH": os.pathsep.join([str(here / "inject"), str(here.parent.parent)]),
         }
         work = ("worker", "--family", "kandinsky-nano", "--lanes", "flash,base")
-        commands = dict.fromkeys(BOTS, ("run",)) | dict.fromkeys(WORKERS, work)
+        commands = dict.fromkeys(self.bots, ("run",)) | dict.fromkeys(WORKERS, work)
         self._log = (self.folder / "log").open("ab")
         self.children = {name: Child(name, command, environment, log=self._log) for name, command in commands.items()}
         self._keepers = [asyncio.create_task(self._keep(child)) for child in self.children.values()]
@@ -113,9 +113,9 @@ class Cluster:
         return pid is not None
 
     async def kill_leader(self) -> bool:
-        """Kill the bot process that delivers; the other one takes over."""
+        """Kill the bot process that delivers; another takes over, or the same begins anew."""
         for (owner,) in await self.sql("SELECT owner FROM lease WHERE name LIKE 'deliver:%'"):
-            for name in BOTS:
+            for name in self.bots:
                 if process_name(self.pid(name) or -1) == owner:
                     return await self.kill(name)
         return False
@@ -221,7 +221,7 @@ def render_child_of(worker_pid: int) -> int | None:
 
 @asynccontextmanager
 async def new_cluster(
-    side: str, folder: Path, settings: Mapping[str, str] = TENTH, draw_s: float = 0.12
+    side: str, folder: Path, settings: Mapping[str, str] = TENTH, draw_s: float = 0.12, bots: int = 1
 ) -> AsyncIterator[Cluster]:
     """Start servers, sandbox and processes of one side; stop all at the end."""
     database, _, broker = side.partition("+")
@@ -237,7 +237,8 @@ async def new_cluster(
         addresses["broker_url"] = server.url
     storage = demo_storage(folder).model_copy(update=addresses)
     async with Sandbox(token=TOKEN) as sandbox:
-        cluster = Cluster(sandbox, folder, storage, postgres, server, settings, draw_s)
+        names = tuple(f"bot {number + 1}" for number in range(bots))
+        cluster = Cluster(sandbox, folder, storage, postgres, server, settings, draw_s, names)
         await cluster.start()
         try:
             yield cluster

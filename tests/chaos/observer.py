@@ -13,6 +13,9 @@ from sandbox.world import Event
 Key = tuple[int, int]  # chat id, and the id of the message that was written or pressed
 
 
+_NO_STATUS = ("Your picture comes here", "Ready ↑")  # texts that come after a wish was accepted
+
+
 @dataclass
 class Seen:
     """What a chat shows for one wish."""
@@ -70,7 +73,7 @@ class Observer:
                 seen.copies.add(message["message_id"])
         else:
             seen.words[message["message_id"]] = _standing(message)
-            if event.kind == "message" and "Your picture comes here" not in message["text"]:
+            if event.kind == "message" and not any(begin in message["text"] for begin in _NO_STATUS):
                 seen.statuses[message["message_id"]] = message["text"]
         if seen.ended and not before:
             self.ended += 1

@@ -24,6 +24,7 @@ class Size:
     settings: Mapping[str, str] = field(default_factory=lambda: TENTH)
     draw_s: float = 0.12
     faults: tuple[str, ...] = FAULTS
+    bots: int = 2  # more than one stand by
     again_s: float = math.inf  # how soon the drawing of a killed worker must be drawn again
 
 
@@ -31,7 +32,7 @@ class Size:
 _FULL_LEASES = Size(wishes=60, people=30, rounds=1, limit_s=600, settings={}, draw_s=4, faults=("worker",) * 4, again_s=40)
 SIZES = {
     "leases": _FULL_LEASES,
-    "commit": Size(wishes=500, people=60, rounds=1, limit_s=150),
+    "commit": Size(wishes=500, people=60, rounds=1, limit_s=240, bots=1),  # half of its time on a quiet machine of two cores
     "nightly": Size(wishes=10_000, people=500, rounds=10, limit_s=3600),
 }
 
@@ -45,7 +46,7 @@ _OWED = """
 
 
 async def chaos(side: str, size: Size, seed: int, folder: Path) -> Report:
-    async with new_cluster(side, folder, size.settings, size.draw_s) as cluster:
+    async with new_cluster(side, folder, size.settings, size.draw_s, size.bots) as cluster:
         observer = Observer(cluster.sandbox)
         crowd = Crowd(cluster.sandbox, observer, size.people, size.wishes, seed)
         plan = Plan(cluster, observer, seed, size.wishes, size.faults * size.rounds)

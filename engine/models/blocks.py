@@ -204,11 +204,13 @@ class UpSampleBlock(nn.Module):
 
 
 def settle(network: nn.Module, conditioner: Conditioner) -> None:
-    """Lay the norms' maps side by side and fold changes of resolution into their neighbours."""
+    """Lay maps that read the same side by side and fold changes of resolution into their neighbours."""
     conditioner.pack()
     for module in network.modules():
         if isinstance(module, Block):
             module.fold()
+        elif isinstance(module, AttentionBlock) and not module.cross:
+            module.attention.pack()
 
 
 def _attentions(

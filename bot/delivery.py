@@ -30,7 +30,7 @@ from bot.screens import SCREENS, Screens
 from bot.telegram import Fate, Tried, attempt
 from bot.views import Views
 from storage.database import Database
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.domain import Delivery, Job, JobState, Notice, SendState
 from storage.errors import LostLease
 from storage.media import MediaStore
 from storage.places import Place, reached

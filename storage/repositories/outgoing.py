@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import false, func, insert, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, false, func, insert, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -66,12 +66,17 @@ class DeliveryRepository:
         retry_s: float | None = None,
         error: str | None = None,
     ) -> None:
-        """Record what became of one try; `retry_s` sets when the next may begin and counts this one."""
+        """Record what became of one try; `retry_s` sets when the next may begin and counts this one.
+
+        What was given up meanwhile is not tried again.
+        """
         values = _tried(state, message_id, retry_s, error, DeliveryRow.attempt)
         if file_id is not None:
             values |= {"file_id": file_id, "file_unique_id": file_unique_id}
         await self._session.execute(
-            update(_DELIVERY).where(_DELIVERY.c.job_id == job_id, _DELIVERY.c.ordinal == ordinal).values(**values)  # type: ignore[arg-type]
+            update(_DELIVERY)  # type: ignore[arg-type]
+            .where(_DELIVERY.c.job_id == job_id, _DELIVERY.c.ordinal == ordinal, _may_become(_DELIVERY.c.state, state))
+            .values(**values)
         )
 
     async def begin(self, job_id: int, ordinal: int) -> None:
@@ -168,7 +173,7 @@ class NoticeRepository:
     ) -> None:
         """Record what became of one try; what was given up meanwhile is not tried again."""
         values = _tried(state, message_id, retry_s, error, NoticeRow.attempt)
-        still = _NOTICE.c.state.not_in((SendState.SENT, SendState.FAILED)) if state == SendState.PENDING else true()
+        still = _may_become(_NOTICE.c.state, state)
         await self._session.execute(update(_NOTICE).where(_NOTICE.c.id == notice_id, still).values(**values))  # type: ignore[arg-type]
 
     async def begin(self, notice_id: int) -> None:
@@ -200,6 +205,11 @@ class NoticeRepository:
             select(NoticeRow.params).where(NoticeRow.public_id == public_id, NoticeRow.user_id == user_id)
         )
         return json.loads(params) if params else None
+
+
+def _may_become(now: ColumnElement[str], state: SendState) -> ColumnElement[bool]:
+    """Whether a message may be owed again: one that has ended may not."""
+    return now.not_in((SendState.SENT, SendState.FAILED)) if state in _OWED else true()
 
 
 def _tried(

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from aiogram import Bot
 from aiogram.types import BufferedInputFile, Message
@@ -27,7 +28,8 @@ from bot.outbox import Outbox
 from bot.presentation import as_file as without_loss
 from bot.presentation import as_photo, as_sheet
 from bot.screens import SCREENS, Screens
-from bot.telegram import Fate, Tried, attempt
+from bot.settings import SettingsError
+from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
 from bot.views import Views
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, Notice, SendState
@@ -36,6 +38,7 @@ from storage.media import MediaStore
 from storage.places import Place, reached
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _TICK_S = 0.2
 _REST_S = 0.01  # between two ticks, so that what comes in a crowd is read and sent together
@@ -68,6 +71,7 @@ class Deliverer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._own_errors: Counter[object] = Counter()
+        self._revoked = False  # whether Telegram knows the token no more
         self._left_behind = False  # whether a row may say `sending` though nobody sends it
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
         self._look_at = 0.0
@@ -81,7 +85,7 @@ class Deliverer:
         await self._outbox.interrupted()
 
     async def run(self) -> None:
-        """Deliver until cancelled, then let the calls in flight end."""
+        """Deliver until cancelled, then let the calls in flight end. Raises: SettingsError once the token is revoked."""
         try:
             while True:
                 metrics.moved("deliver")
@@ -94,6 +98,8 @@ class Deliverer:
                         await self._wake.wait()
                 except TimeoutError:
                     pass
+                if self._revoked:
+                    raise SettingsError(NO_SUCH_TOKEN)
                 await asyncio.sleep(_REST_S)
                 self._wake.clear()
         finally:
@@ -185,6 +191,11 @@ class Deliverer:
             log.error("delivery: %s; looked after later", type(second).__name__)
             self._left_behind = True
 
+    async def _try(self, call: Awaitable[T]) -> Tried[T]:
+        tried = await attempt(call)
+        self._revoked = self._revoked or tried.error == NO_SUCH_TOKEN
+        return tried
+
     async def _status(self, job: Job, language: str) -> Said:
         view, timing = await self.jobs.queue_view(job) if job.state == JobState.QUEUED else (None, None)
         return self.messages.status(job, language, view, timing)
@@ -194,7 +205,7 @@ class Deliverer:
         log_about(job=job.public_id)
         await self._outbox.sending(job.id, 0)
         said = await self._status(job, language)
-        tried = await attempt(self._calls.say(job.chat_id, said, job.reply_to_message_id))
+        tried = await self._try(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             self._shown[job.id] = (said.text, time.monotonic())
             await self._outbox.status_sent(job, tried.answer.message_id)
@@ -209,7 +220,7 @@ class Deliverer:
         """Bring the status message up to date; nobody minds a lost try."""
         log_about(job=job.public_id)
         self._shown[job.id] = (said.text, time.monotonic())
-        tried = await attempt(self._calls.edit_text(job.chat_id, job.status_message_id, said))
+        tried = await self._try(self._calls.edit_text(job.chat_id, job.status_message_id, said))
         if tried.retry_s:
             self.limiter.pause(job.chat_id, tried.retry_s)
 
@@ -224,7 +235,7 @@ class Deliverer:
         file = BufferedInputFile(*await asyncio.to_thread(_shown, job, data, as_file))
         reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
-            tried = await attempt(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
+            tried = await self._try(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
             reached(Place.AFTER_CALL)
             if tried.fate != Fate.GONE:
                 await self._after_result(delivery, job, tried, job.status_message_id, form, safe=True)
@@ -234,13 +245,13 @@ class Deliverer:
             await self._make_room(delivery, job, language, form)
             return
         await self._outbox.sending(job.id, 1)
-        tried = await attempt(self._calls.send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
+        tried = await self._try(self._calls.send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
         await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, form, safe=False)
 
     async def _make_room(self, delivery: Delivery, job: Job, language: str, form: str) -> None:
         """A picture was sent, perhaps: before its one copy, send a line of text for it to replace. So no third can come."""
         said = self.messages.coming(language)
-        tried = await attempt(self._calls.say(job.chat_id, said, job.reply_to_message_id))
+        tried = await self._try(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             await self._outbox.again(job.id, 1, 0.0, None, unknown=True, message_id=tried.answer.message_id)
         elif tried.fate in (Fate.NOT_APPLIED, Fate.AMBIGUOUS):
@@ -286,11 +297,11 @@ class Deliverer:
             call = partial(self._calls.put, notice.chat_id, said, target, notice.reply_to_message_id)
         if target is None:
             await self._outbox.notice_sending(notice.id)
-        tried = await attempt(call())
+        tried = await self._try(call())
         if tried.fate == Fate.GONE and said is not None and (notice.job_id is not None or notice.key in SCREENS):
             await self._outbox.notice_sending(notice.id)
             new = self._calls.put(notice.chat_id, said, None, notice.reply_to_message_id)
-            target, tried = None, await attempt(new)
+            target, tried = None, await self._try(new)
         await self._after_notice(notice, tried, safe=target is not None)
 
     async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], *, safe: bool) -> None:

@@ -14,12 +14,21 @@ from pydantic import SecretStr
 
 from bot import metrics
 from bot.app import Application
-from bot.settings import DrawingSettings, JobSettings, OpsSettings, StorageSettings, WebhookSettings, WebSettings
+from bot.settings import (
+    DrawingSettings,
+    JobSettings,
+    OpsSettings,
+    SettingsError,
+    StorageSettings,
+    WebhookSettings,
+    WebSettings,
+)
+from bot.telegram import NO_SUCH_TOKEN
 from sandbox import methods
 from sandbox.person import Person
 from sandbox.server import Sandbox
 from tests.servers import free_port
-from tests.storage.made import Store
+from tests.storage.made import BOT, Store
 
 SECRET = "x" * 40
 PATH = "/telegram/x7Qk"
@@ -106,6 +115,24 @@ async def test_telegram_itself_brings_what_is_said_also_what_was_said_before(
         await anna.says("/cancel")
         await anna.sees_text("nothing to cancel")
     assert box.world.webhook.info()["url"] == ""
+
+
+@pytest.mark.parametrize("hooked", [False, True], ids=["polling", "webhook"])
+async def test_a_token_that_is_revoked_ends_the_process_with_one_sentence(
+    make_application: Callable[..., Application], box: Sandbox, anna: Person, store: Store, webhook_calls: list[str], hooked: bool
+) -> None:
+    user = await store.user(anna.id)
+    await store.job(user)
+    task = asyncio.create_task(make_application(free_port() if hooked else None).run())
+    await anna.until(lambda: any(message.from_bot for message in anna.chat), "its status")
+    box.world.token = f"{BOT}:another-token-than-the-one-it-has"
+    await store.job(user)
+    with pytest.raises(ExceptionGroup) as ended:
+        async with asyncio.timeout(40):
+            await task
+    assert {str(error) for error in ended.value.exceptions} == {NO_SUCH_TOKEN}
+    assert isinstance(ended.value.exceptions[0], SettingsError)
+    assert await store.sql("SELECT state FROM delivery ORDER BY job_id") == [("sent",), ("pending",)]
 
 
 async def test_a_process_that_works_is_well(make_application: Callable[..., Application], anna: Person) -> None:

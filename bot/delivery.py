@@ -7,9 +7,7 @@ between is sent once more, and says so.
 
 import asyncio
 import logging
-import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +23,7 @@ from bot.limiter import Limiter
 from bot.logs import log_about
 from bot.messages import Messages, Said
 from bot.outbox import Outbox
+from bot.own_errors import OwnErrors, backoff
 from bot.presentation import as_file as without_loss
 from bot.presentation import as_photo, as_sheet
 from bot.screens import SCREENS, Screens
@@ -46,7 +45,6 @@ _PROGRESS_S = 1.5
 _LOOK_S = 0.5  # between two looks at all that wait or are drawn
 _LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
 _PING_AFTER_S = 20.0
-_OWN_ERRORS = 8  # tries before a message that we cannot even build is given up
 _PROGRESS_RESERVE = 8  # of the bot's tokens, kept back from progress for results and notices
 
 
@@ -70,9 +68,8 @@ class Deliverer:
         self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._own_errors: Counter[object] = Counter()
+        self._own_errors = OwnErrors(self._outbox)
         self._revoked = False  # whether Telegram knows the token no more
-        self._left_behind = False  # whether a row may say `sending` though nobody sends it
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
         self._look_at = 0.0
 
@@ -110,18 +107,18 @@ class Deliverer:
 
     async def tick(self, watch: bool = True) -> None:
         """Start everything that is due and may go now; `watch` also what is only news of a job under way."""
-        if self._left_behind and not self._busy:
+        if self._own_errors.left_behind and not self._busy:
             await self._outbox.interrupted()
-            self._left_behind = False
+            self._own_errors.left_behind = False
         self._settled.clear()
         began = time.monotonic()
         due = await self._outbox.due(watched=watch)
         for delivery, job, language in due.results:
-            self._start(job.chat_id, partial(self._send_result, delivery, job, language), partial(self._retry, delivery))
+            self._start(job.chat_id, partial(self._send_result, delivery, job, language), delivery)
         for notice, language in due.notices:
-            self._start(notice.chat_id, partial(self._send_notice, notice, language), partial(self._retry, notice))
+            self._start(notice.chat_id, partial(self._send_notice, notice, language), notice)
         for delivery, job, language in due.statuses:
-            self._start(job.chat_id, partial(self._send_status, job, language), partial(self._retry, delivery))
+            self._start(job.chat_id, partial(self._send_status, delivery, job, language), delivery)
         if due.watched is not None:
             await self._watch(due.watched)
             now = time.monotonic()
@@ -142,22 +139,16 @@ class Deliverer:
         self._shown = {job_id: shown for job_id, shown in self._shown.items() if job_id in ids}
 
     def _start(
-        self,
-        chat_id: int,
-        send: Callable[[], Awaitable[None]],
-        retry: Callable[[str], Awaitable[None]] | None,
-        reserve: float = 0.0,
+        self, chat_id: int, send: Callable[[], Awaitable[None]], owed: Delivery | Notice | None, reserve: float = 0.0
     ) -> None:
         if chat_id in self._busy or chat_id in self._settled or not self.limiter.take(chat_id, reserve):
             return
         self._busy.add(chat_id)
-        task = asyncio.create_task(self._guard(chat_id, send, retry))
+        task = asyncio.create_task(self._guard(chat_id, send, owed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(
-        self, chat_id: int, send: Callable[[], Awaitable[None]], retry: Callable[[str], Awaitable[None]] | None
-    ) -> None:
+    async def _guard(self, chat_id: int, send: Callable[[], Awaitable[None]], owed: Delivery | Notice | None) -> None:
         """Send; an error of our own (a picture that cannot be read, say) is tried again later and at last given up."""
         try:
             await send()
@@ -165,31 +156,12 @@ class Deliverer:
             log.warning("delivery: somebody else sends %s", error)
         except Exception as error:
             log.error("delivery: %s: %s", type(error).__name__, error, exc_info=True)
-            if retry is not None:
-                await retry(type(error).__name__)
+            if owed is not None:
+                await self._own_errors.after(owed, type(error).__name__)
         finally:
             self._busy.discard(chat_id)
             self._settled.add(chat_id)
             self._wake.set()
-
-    async def _retry(self, owed: Delivery | Notice, error: str) -> None:
-        """After an error of our own: try later, or give up after a few. What may have been sent is never sent unmarked."""
-        key = (type(owed), owed.id if isinstance(owed, Notice) else (owed.job_id, owed.ordinal))
-        self._own_errors[key] += 1
-        try:
-            if self._own_errors[key] < _OWN_ERRORS:
-                await self._outbox.after_own_error(owed, _backoff(self._own_errors[key]), error)
-                return
-            del self._own_errors[key]
-            if isinstance(owed, Notice):
-                await self._outbox.notice_done(owed, SendState.FAILED, None, error)
-            elif owed.ordinal == 0:
-                await self._outbox.settled(owed.job_id, 0, SendState.FAILED, error)
-            else:
-                await self._outbox.undeliverable(await self._outbox.job(owed.job_id), error, blocked=False)
-        except Exception as second:
-            log.error("delivery: %s; looked after later", type(second).__name__)
-            self._left_behind = True
 
     async def _try(self, call: Awaitable[T]) -> Tried[T]:
         tried = await attempt(call)
@@ -200,7 +172,7 @@ class Deliverer:
         view, timing = await self.jobs.queue_view(job) if job.state == JobState.QUEUED else (None, None)
         return self.messages.status(job, language, view, timing)
 
-    async def _send_status(self, job: Job, language: str) -> None:
+    async def _send_status(self, delivery: Delivery, job: Job, language: str) -> None:
         """Send "accepted" at most once: it is repeated only if Telegram certainly did nothing."""
         log_about(job=job.public_id)
         await self._outbox.sending(job.id, 0)
@@ -209,11 +181,13 @@ class Deliverer:
         if tried.answer is not None:
             self._shown[job.id] = (said.text, time.monotonic())
             await self._outbox.status_sent(job, tried.answer.message_id)
+            self._own_errors.forget(delivery)
         elif tried.fate == Fate.NOT_APPLIED:
             await self._outbox.again(job.id, 0, self._delay(job.chat_id, tried, 0), tried.error)
         else:
             state = SendState.UNKNOWN if tried.fate == Fate.AMBIGUOUS else SendState.FAILED
             await self._outbox.settled(job.id, 0, state, tried.error)
+            self._own_errors.forget(delivery)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
     async def _show_progress(self, job: Job, said: Said) -> None:
@@ -270,6 +244,7 @@ class Deliverer:
             if form == "both":
                 follow.append(job_file(job, message_id))
             await self._outbox.delivered(job, message_id, photo, follow)
+            self._own_errors.forget(delivery)
             metrics.job("delivered")
             log.info("delivered")
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
@@ -280,6 +255,7 @@ class Deliverer:
         else:
             log.warning("undeliverable: %s", tried.error)
             await self._outbox.undeliverable(job, tried.error, blocked=tried.fate == Fate.BLOCKED)
+            self._own_errors.forget(delivery)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
     async def _send_notice(self, notice: Notice, language: str) -> None:
@@ -308,6 +284,7 @@ class Deliverer:
         if tried.fate in (Fate.DONE, Fate.SAME):
             message_id = tried.answer.message_id if isinstance(tried.answer, Message) else None
             await self._outbox.notice_done(notice, SendState.SENT, message_id)
+            self._own_errors.forget(notice)
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
             await self._outbox.notice_again(notice, self._delay(notice.chat_id, tried, notice.attempt), tried.error)
         elif tried.fate == Fate.AMBIGUOUS and notice.state != SendState.UNKNOWN:
@@ -315,6 +292,7 @@ class Deliverer:
         else:
             log.warning("notice %s not delivered: %s", notice.key, tried.error)
             await self._outbox.notice_done(notice, SendState.FAILED, None, tried.error)
+            self._own_errors.forget(notice)
             await self._if_blocked(tried.fate, notice.user_id, notice.chat_id)
 
     def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
@@ -322,7 +300,7 @@ class Deliverer:
         if tried.retry_s:
             self.limiter.pause(chat_id, tried.retry_s)
             return tried.retry_s
-        return _backoff(attempts)
+        return backoff(attempts)
 
     async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
         if fate == Fate.BLOCKED and user_id is not None:
@@ -334,7 +312,3 @@ def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
     one = without_loss if as_file else as_photo
     data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
     return data, f"kandinsky-{job.public_id}.{'png' if as_file else 'jpg'}"
-
-
-def _backoff(attempts: int) -> float:
-    return min(60.0, 0.5 * 2.0 ** min(attempts, 10)) * random.uniform(0.7, 1.3)

@@ -128,20 +128,22 @@ class Outbox:
             finish = JobRepository(session).finish
             await finish(job, JobState.FAILED, "undeliverable", refund=False, error_class="undeliverable")
 
-    async def after_own_error(self, owed: Delivery | Notice, delay_s: float, error: str) -> None:
-        """Try later what an error of our own broke off; if it was being sent, its fate is unknown."""
+    async def after_own_error(self, owed: Delivery | Notice, delay_s: float, error: str) -> bool:
+        """Try later what an error of our own broke off; if it was being sent, its fate is unknown. Return whether it is owed."""
         async with self._db.begin() as session:
             if isinstance(owed, Notice):
                 notices = NoticeRepository(session)
                 fate = _broken_off(owed.state, await notices.state(owed.id))
                 if fate is not None:
                     await notices.mark(owed.id, fate, retry_s=delay_s, error=error)
-            else:
-                deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
-                now = await deliveries.state(*at)
-                if now not in _SETTLED:
-                    state = SendState.UNKNOWN if now in (SendState.SENDING, SendState.UNKNOWN) else owed.state
-                    await deliveries.mark(*at, state, retry_s=delay_s, error=error)
+                return fate not in (None, SendState.FAILED)
+            deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
+            now = await deliveries.state(*at)
+            if now in _SETTLED:
+                return False
+            state = SendState.UNKNOWN if now in (SendState.SENDING, SendState.UNKNOWN) else owed.state
+            await deliveries.mark(*at, state, retry_s=delay_s, error=error)
+            return state == SendState.PENDING or owed.ordinal != 0
 
     async def blocked(self, user_id: int, chat_id: int) -> None:
         """The person blocked the bot: their waiting jobs end, quietly.

@@ -58,3 +58,15 @@ async def test_who_blocks_the_bot_while_their_job_is_claimed_holds_up_no_worker(
     await blocked
     assert (await post.store.get(job)).state == JobState.CANCELLED
     assert await post.store.number('SELECT blocked_at IS NOT NULL FROM "user" WHERE id = :id', id=post.user.id)
+
+
+async def test_what_went_wrong_on_the_way_is_forgotten_at_the_end(post: Post) -> None:
+    for write in ("status_sent", "delivered", "notice_done"):
+        post.breaks(write)
+    job = await post.drawn()
+    await post.turns(5)
+    assert (await post.store.get(job)).state == JobState.DELIVERED
+    await post.owe(key="cancel.nothing")
+    await post.turns(3)
+    assert await post.notice_states() == ["sent"]
+    assert not post.deliverer._own_errors._count

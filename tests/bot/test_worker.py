@@ -145,6 +145,28 @@ async def test_a_full_disk_is_no_fault_of_the_jobs(store: Store, child: RenderCh
     assert (now.state, now.attempt, now.crash_count) == (JobState.QUEUED, 0, 0)
 
 
+async def test_a_file_that_the_engine_cannot_read_is_no_full_disk(store: Store, child: RenderChild) -> None:
+    def unreadable() -> None:
+        raise OSError(5, "Input/output error")
+
+    job = await _claimed(store)
+    child._engine = cast("Any", ToyEngine(unreadable))
+    with pytest.raises(Ended):
+        await child._draw_and_store(Drawing(job))
+    now = await store.get(job)
+    assert (now.state, now.crash_count) == (JobState.QUEUED, 1)
+
+
+async def test_a_child_whose_parent_was_killed_claims_nothing_and_ends(
+    store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await store.job(await store.user())
+    monkeypatch.setattr("bot.worker.os.getppid", lambda: 1)
+    with pytest.raises(Ended):
+        await child._claim_and_draw()
+    assert (await store.get(job)).state == JobState.QUEUED
+
+
 async def test_a_time_that_cannot_be_measured_costs_no_picture(
     store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:

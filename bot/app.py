@@ -202,8 +202,7 @@ class Application:
                         log.error("%s stopped, and begins again", what, exc_info=group.exceptions[0])
                 await asyncio.sleep(0.5)
         finally:
-            async with self._db.begin() as session:
-                await LeaseRepository(session).drop(name, owner)
+            await self._drop(name, owner)
 
     async def _hold(self, name: str, owner: str, held_until: float, task: "asyncio.Future[None]") -> None:
         """Run until the work ends or the lease is lost; the work has ended when this returns."""
@@ -244,6 +243,14 @@ class Application:
         except Exception as error:
             log.error("lease %s: %s", name, type(error).__name__)
             return None
+
+    async def _drop(self, name: str, owner: str) -> None:
+        """Let the next process have it at once. A database that is away must not take the place of why this one ends."""
+        try:
+            async with asyncio.timeout(self._settings.leader_s), self._db.alone() as session:
+                await LeaseRepository(session).drop(name, owner)
+        except Exception as error:
+            log.warning("lease %s not given back: %s; it runs out", name, type(error).__name__)
 
     async def _ailments(self) -> list[str]:
         """What keeps this process from doing its work; none if it is well."""

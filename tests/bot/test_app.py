@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from bot.telegram import NO_SUCH_TOKEN
 from sandbox import methods
 from sandbox.person import Person
 from sandbox.server import Sandbox
+from storage.repositories.workers import LeaseRepository
 from tests.servers import free_port
 from tests.storage.made import BOT, Store
 
@@ -152,3 +154,33 @@ async def test_a_database_that_is_away_is_an_ailment(bot: Bot, tmp_path: Path, m
     storage = StorageSettings(data_dir=tmp_path, database_url=url, broker_url=None, media_url=None)
     (ailment,) = await Application(bot, storage, JobSettings(), DrawingSettings())._ailments()
     assert ailment.startswith("the database does not answer")
+
+
+async def test_a_database_that_is_away_at_the_end_does_not_hide_why_it_ended(
+    make_application: Callable[..., Application], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def away(*_: Any) -> None:
+        raise ConnectionRefusedError
+
+    async def work() -> None:
+        raise SettingsError("the reason")
+
+    monkeypatch.setattr(LeaseRepository, "drop", away)
+    with pytest.raises(SettingsError, match="the reason"):
+        await make_application()._lead("sweep", work)
+    (record,) = [record for record in caplog.records if "not given back" in record.getMessage()]
+    assert not record.exc_info
+
+
+async def test_a_database_that_says_nothing_costs_a_lease_and_not_the_patience(
+    make_application: Callable[..., Application], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever cannot renew must stop before the next one begins, also where the answer simply never comes."""
+
+    async def silent(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(LeaseRepository, "renew", silent)
+    now = asyncio.get_running_loop().time()
+    assert await make_application()._renew("sweep:1", "me", time.monotonic() + 0.3) is None
+    assert 0.2 < asyncio.get_running_loop().time() - now < 2

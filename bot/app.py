@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from aiogram import Bot, Dispatcher
@@ -122,6 +123,7 @@ class Application:
             show=desk.show,
             send_file=desk.send_file,
             screen=desk.screen,
+            ask=partial(desk.ask, self._dialogs),
             find_screen=desk.find_screen,
             count_pictures=desk.count_pictures,
             change_settings=desk.change_settings,

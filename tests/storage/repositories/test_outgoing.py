@@ -1,10 +1,12 @@
 """What is owed to chats, and what became of it."""
 
+import contextlib
 from typing import Any
 
 import pytest
 
 from storage.domain import JobState, NewNotice, Notice, SendState
+from storage.errors import LostLease
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
 from tests.storage.made import BOT, Store
 
@@ -276,3 +278,32 @@ async def test_settling_what_was_superseded_leaves_the_next_notice_owed(store: S
     await _notice(store, "next", edit_message_id=5)
     await _mark_notice(store, old, SendState.SENT)
     assert [notice.key for notice in await _notices(store)] == ["next"]
+
+
+@pytest.mark.parametrize("state", SendState)
+async def test_who_begins_second_has_lost(store: Store, state: SendState) -> None:
+    """Two deliverers may have read the same row as due; one of them sends it."""
+    job = await store.job(await store.user())
+    await _notice(store)
+    (notice,) = await _notices(store)
+    await store.sql("UPDATE delivery SET state = :state", state=state)
+    await store.sql("UPDATE notice SET state = :state", state=state)
+    owed = state in (SendState.PENDING, SendState.UNKNOWN)
+    async with store.database.begin() as session:
+        for begin in (DeliveryRepository(session).begin(job.id, 0), NoticeRepository(session).begin(notice.id)):
+            with contextlib.nullcontext() if owed else pytest.raises(LostLease):
+                await begin
+    expected = SendState.SENDING if owed else state
+    assert await store.sql("SELECT state FROM delivery UNION ALL SELECT state FROM notice") == [(expected,), (expected,)]
+
+
+@pytest.mark.parametrize("state", [SendState.SENT, SendState.FAILED])
+@pytest.mark.parametrize("late", [SendState.PENDING, SendState.UNKNOWN])
+async def test_what_has_ended_is_not_owed_again(store: Store, state: SendState, late: SendState) -> None:
+    job = await store.job(await store.user())
+    await _notice(store)
+    (notice,) = await _notices(store)
+    for end in (state, late):
+        await _mark(store, job.id, 0, end, retry_s=0.0)
+        await _mark_notice(store, notice, end, retry_s=0.0)
+    assert await store.sql("SELECT state FROM delivery UNION ALL SELECT state FROM notice") == [(state,), (state,)]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from aiogram import Bot, Dispatcher
@@ -124,6 +125,7 @@ class Application:
             show=desk.show,
             send_file=desk.send_file,
             screen=desk.screen,
+            ask=partial(desk.ask, self._dialogs),
             find_screen=desk.find_screen,
             count_pictures=desk.count_pictures,
             change_settings=desk.change_settings,
@@ -205,8 +207,7 @@ class Application:
                         log.error("%s stopped, and begins again", what, exc_info=group.exceptions[0])
                 await asyncio.sleep(0.5)
         finally:
-            async with self._leases.begin() as session:
-                await LeaseRepository(session).drop(name, owner)
+            await self._drop(name, owner)
 
     def _lease_name(self, what: str) -> str:
         return f"{what}:{self._bot.id}"
@@ -250,6 +251,14 @@ class Application:
         except Exception as error:
             log.error("lease %s: %s", name, type(error).__name__)
             return None
+
+    async def _drop(self, name: str, owner: str) -> None:
+        """Let the next process have it at once. A database that is away must not take the place of why this one ends."""
+        try:
+            async with asyncio.timeout(self._settings.leader_s), self._leases.alone() as session:
+                await LeaseRepository(session).drop(name, owner)
+        except Exception as error:
+            log.warning("lease %s not given back: %s; it runs out", name, type(error).__name__)
 
     async def _ailments(self) -> list[str]:
         """What keeps this process from doing its work; none if it is well."""

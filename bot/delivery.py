@@ -7,12 +7,11 @@ between is sent once more, and says so.
 
 import asyncio
 import logging
-import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from aiogram import Bot
 from aiogram.types import BufferedInputFile, Message
@@ -24,10 +23,12 @@ from bot.limiter import Limiter
 from bot.logs import log_about
 from bot.messages import Messages, Said
 from bot.outbox import Outbox
+from bot.own_errors import OwnErrors, backoff
 from bot.presentation import as_file as without_loss
 from bot.presentation import as_photo, as_sheet
 from bot.screens import SCREENS, Screens
-from bot.telegram import Fate, Tried, attempt
+from bot.settings import SettingsError
+from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
 from bot.views import Views
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, Notice, SendState
@@ -37,6 +38,7 @@ from storage.places import Place, reached
 from storage.repositories.outgoing import Lease
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _TICK_S = 0.2
 _REST_S = 0.01  # between two ticks, so that what comes in a crowd is read and sent together
@@ -45,7 +47,6 @@ _LOOK_S = 0.5  # between two looks at all that wait or are drawn
 _LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
 _PING_AFTER_S = 20.0
 _ORPHANS_S = 10.0  # between two looks for what a former deliverer was sending when it was cut off
-_OWN_ERRORS = 8  # tries before a message that we cannot even build is given up
 _PROGRESS_RESERVE = 8  # of the bot's tokens, kept back from progress for results and notices
 
 
@@ -70,8 +71,11 @@ class Deliverer:
         self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._own_errors: Counter[object] = Counter()
+        self._own_errors = OwnErrors(self._outbox)
+        self._revoked = False  # whether Telegram knows the token no more
         self._orphans_at = time.monotonic() + _ORPHANS_S  # when to look for rows that say `sending` though nobody sends them
+        self._own_errors = OwnErrors(self._outbox)
+        self._revoked = False  # whether Telegram knows the token no more
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
         self._look_at = 0.0
 
@@ -84,7 +88,7 @@ class Deliverer:
         await self._outbox.interrupted()
 
     async def run(self) -> None:
-        """Deliver until cancelled, then let the calls in flight end."""
+        """Deliver until cancelled, then let the calls in flight end. Raises: SettingsError once the token is revoked."""
         try:
             while True:
                 metrics.moved("deliver")
@@ -97,6 +101,8 @@ class Deliverer:
                         await self._wake.wait()
                 except TimeoutError:
                     pass
+                if self._revoked:
+                    raise SettingsError(NO_SUCH_TOKEN)
                 await asyncio.sleep(_REST_S)
                 self._wake.clear()
         finally:
@@ -109,8 +115,8 @@ class Deliverer:
         """Start everything that is due and may go now; `watch` also what is only news of a job under way."""
         self._settled.clear()
         began = time.monotonic()
-        if began >= self._orphans_at:
-            self._orphans_at = began + _ORPHANS_S
+        if self._own_errors.left_behind or began >= self._orphans_at:
+            self._own_errors.left_behind, self._orphans_at = False, began + _ORPHANS_S
             await self._outbox.interrupted([owed for owed in self._busy.values() if owed])
         due = await self._outbox.due(watched=watch)
         for delivery, job, language in due.results:
@@ -161,30 +167,16 @@ class Deliverer:
         except Exception as error:
             log.error("delivery: %s: %s", type(error).__name__, error, exc_info=True)
             if owed is not None:
-                await self._retry(owed, type(error).__name__)
+                await self._own_errors.after(owed, type(error).__name__)
         finally:
             self._busy.pop(chat_id, None)
             self._settled.add(chat_id)
             self._wake.set()
 
-    async def _retry(self, owed: Delivery | Notice, error: str) -> None:
-        """After an error of our own: try later, or give up after a few. What may have been sent is never sent unmarked."""
-        key = (type(owed), owed.id if isinstance(owed, Notice) else (owed.job_id, owed.ordinal))
-        self._own_errors[key] += 1
-        try:
-            if self._own_errors[key] < _OWN_ERRORS:
-                await self._outbox.after_own_error(owed, _backoff(self._own_errors[key]), error)
-                return
-            del self._own_errors[key]
-            if isinstance(owed, Notice):
-                await self._outbox.notice_done(owed, SendState.FAILED, None, error)
-            elif owed.ordinal == 0:
-                await self._outbox.settled(owed.job_id, 0, SendState.FAILED, error)
-            else:
-                await self._outbox.undeliverable(await self._outbox.job(owed.job_id), error, blocked=False)
-        except Exception as second:
-            log.error("delivery: %s; looked after later", type(second).__name__)
-            self._orphans_at = 0.0
+    async def _try(self, call: Awaitable[T]) -> Tried[T]:
+        tried = await attempt(call)
+        self._revoked = self._revoked or tried.error == NO_SUCH_TOKEN
+        return tried
 
     async def _status(self, job: Job, language: str) -> Said:
         view, timing = await self.jobs.queue_view(job) if job.state == JobState.QUEUED else (None, None)
@@ -195,22 +187,24 @@ class Deliverer:
         log_about(job=job.public_id)
         await self._outbox.sending(delivery)
         said = await self._status(job, language)
-        tried = await attempt(self._calls.say(job.chat_id, said, job.reply_to_message_id))
+        tried = await self._try(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             self._shown[job.id] = (said.text, time.monotonic())
             await self._outbox.status_sent(job, tried.answer.message_id)
+            self._own_errors.forget(delivery)
         elif tried.fate == Fate.NOT_APPLIED:
             await self._outbox.again(job.id, 0, self._delay(job.chat_id, tried, 0), tried.error)
         else:
             state = SendState.UNKNOWN if tried.fate == Fate.AMBIGUOUS else SendState.FAILED
             await self._outbox.settled(job.id, 0, state, tried.error)
+            self._own_errors.forget(delivery)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
     async def _show_progress(self, job: Job, said: Said) -> None:
         """Bring the status message up to date; nobody minds a lost try."""
         log_about(job=job.public_id)
         self._shown[job.id] = (said.text, time.monotonic())
-        tried = await attempt(self._calls.edit_text(job.chat_id, job.status_message_id, said))
+        tried = await self._try(self._calls.edit_text(job.chat_id, job.status_message_id, said))
         if tried.retry_s:
             self.limiter.pause(job.chat_id, tried.retry_s)
 
@@ -225,7 +219,7 @@ class Deliverer:
         file = BufferedInputFile(*await asyncio.to_thread(_shown, job, data, as_file))
         reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
-            tried = await attempt(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
+            tried = await self._try(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
             reached(Place.AFTER_CALL)
             if tried.fate != Fate.GONE:
                 await self._after_result(delivery, job, tried, job.status_message_id, form, safe=True)
@@ -235,13 +229,13 @@ class Deliverer:
             await self._make_room(delivery, job, language, form)
             return
         await self._outbox.sending(delivery)
-        tried = await attempt(self._calls.send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
+        tried = await self._try(self._calls.send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
         await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, form, safe=False)
 
     async def _make_room(self, delivery: Delivery, job: Job, language: str, form: str) -> None:
         """A picture was sent, perhaps: before its one copy, send a line of text for it to replace. So no third can come."""
         said = self.messages.coming(language)
-        tried = await attempt(self._calls.say(job.chat_id, said, job.reply_to_message_id))
+        tried = await self._try(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             await self._outbox.again(job.id, 1, 0.0, None, unknown=True, message_id=tried.answer.message_id)
         elif tried.fate in (Fate.NOT_APPLIED, Fate.AMBIGUOUS):
@@ -260,6 +254,7 @@ class Deliverer:
             if form == "both":
                 follow.append(job_file(job, message_id))
             await self._outbox.delivered(job, message_id, photo, follow)
+            self._own_errors.forget(delivery)
             metrics.job("delivered")
             log.info("delivered")
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
@@ -270,6 +265,7 @@ class Deliverer:
         else:
             log.warning("undeliverable: %s", tried.error)
             await self._outbox.undeliverable(job, tried.error, blocked=tried.fate == Fate.BLOCKED)
+            self._own_errors.forget(delivery)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
     async def _send_notice(self, notice: Notice, language: str) -> None:
@@ -287,17 +283,18 @@ class Deliverer:
             call = partial(self._calls.put, notice.chat_id, said, target, notice.reply_to_message_id)
         if target is None:
             await self._outbox.sending(notice)
-        tried = await attempt(call())
+        tried = await self._try(call())
         if tried.fate == Fate.GONE and said is not None and (notice.job_id is not None or notice.key in SCREENS):
             await self._outbox.sending(notice)
             new = self._calls.put(notice.chat_id, said, None, notice.reply_to_message_id)
-            target, tried = None, await attempt(new)
+            target, tried = None, await self._try(new)
         await self._after_notice(notice, tried, safe=target is not None)
 
     async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], *, safe: bool) -> None:
         if tried.fate in (Fate.DONE, Fate.SAME):
             message_id = tried.answer.message_id if isinstance(tried.answer, Message) else None
             await self._outbox.notice_done(notice, SendState.SENT, message_id)
+            self._own_errors.forget(notice)
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
             await self._outbox.notice_again(notice, self._delay(notice.chat_id, tried, notice.attempt), tried.error)
         elif tried.fate == Fate.AMBIGUOUS and notice.state != SendState.UNKNOWN:
@@ -305,6 +302,7 @@ class Deliverer:
         else:
             log.warning("notice %s not delivered: %s", notice.key, tried.error)
             await self._outbox.notice_done(notice, SendState.FAILED, None, tried.error)
+            self._own_errors.forget(notice)
             await self._if_blocked(tried.fate, notice.user_id, notice.chat_id)
 
     def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
@@ -312,7 +310,7 @@ class Deliverer:
         if tried.retry_s:
             self.limiter.pause(chat_id, tried.retry_s)
             return tried.retry_s
-        return _backoff(attempts)
+        return backoff(attempts)
 
     async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
         if fate == Fate.BLOCKED and user_id is not None:
@@ -324,7 +322,3 @@ def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
     one = without_loss if as_file else as_photo
     data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
     return data, f"kandinsky-{job.public_id}.{'png' if as_file else 'jpg'}"
-
-
-def _backoff(attempts: int) -> float:
-    return min(60.0, 0.5 * 2.0 ** min(attempts, 10)) * random.uniform(0.7, 1.3)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiogram.types import Document, PhotoSize
 
-from bot.jobs import fail
+from bot.jobs import undeliverable
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
 from storage.places import Place, reached
@@ -127,40 +127,51 @@ class Outbox:
     async def undeliverable(self, job: Job, error: str | None, *, blocked: bool) -> None:
         """The result cannot be brought: a person who blocked us keeps it in the history; any other is told, and refunded."""
         async with self._db.begin() as session:
+            if not blocked:
+                await undeliverable(session, job, error)
+                return
             await DeliveryRepository(session).mark(job.id, 1, SendState.FAILED, error=error)
-            if blocked:
-                finish = JobRepository(session).finish
-                await finish(job, JobState.FAILED, "undeliverable", refund=False, error_class="undeliverable")
-            else:
-                await fail(session, job, "undeliverable")
+            finish = JobRepository(session).finish
+            await finish(job, JobState.FAILED, "undeliverable", refund=False, error_class="undeliverable")
 
-    async def after_own_error(self, owed: Delivery | Notice, delay_s: float, error: str) -> None:
-        """Try later what an error of our own broke off; if it was being sent, its fate is unknown."""
+    async def after_own_error(self, owed: Delivery | Notice, delay_s: float, error: str) -> bool:
+        """Try later what an error of our own broke off; if it was being sent, its fate is unknown. Return whether it is owed."""
         async with self._db.begin() as session:
             if isinstance(owed, Notice):
                 notices = NoticeRepository(session)
                 fate = _broken_off(owed.state, await notices.state(owed.id))
                 if fate is not None:
                     await notices.mark(owed.id, fate, retry_s=delay_s, error=error)
-            else:
-                deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
-                now = await deliveries.state(*at)
-                if now not in _SETTLED:
-                    state = SendState.UNKNOWN if now in (SendState.SENDING, SendState.UNKNOWN) else owed.state
-                    await deliveries.mark(*at, state, retry_s=delay_s, error=error)
+                return fate not in (None, SendState.FAILED)
+            deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
+            now = await deliveries.state(*at)
+            if now in _SETTLED:
+                return False
+            state = SendState.UNKNOWN if now in (SendState.SENDING, SendState.UNKNOWN) else owed.state
+            await deliveries.mark(*at, state, retry_s=delay_s, error=error)
+            return state == SendState.PENDING or owed.ordinal != 0
 
     async def blocked(self, user_id: int, chat_id: int) -> None:
-        """The person blocked the bot: their waiting jobs end, quietly."""
-        async with self._db.begin() as session:
+        """The person blocked the bot: their waiting jobs end, quietly.
+
+        A transaction for each job, and the person last: whoever holds one of these jobs will want the person's row next.
+        """
+        async with self._db.alone() as session:
+            active = await JobRepository(session).active_of(user_id)
+        for job in active:
+            if job.chat_id == chat_id:
+                await self._drop(job)
+        async with self._db.alone() as session:
             await UserRepository(session).mark_blocked(user_id)
+
+    async def _drop(self, job: Job) -> None:
+        async with self._db.begin() as session:
             jobs = JobRepository(session)
-            for job in await jobs.active_of(user_id):
-                if job.chat_id != chat_id:
-                    continue
-                if job.state == JobState.QUEUED:
-                    await jobs.finish(job, JobState.CANCELLED, "blocked by the person", refund=True)
-                else:
-                    await jobs.request_cancel(job)
+            now = await jobs.owned(job.public_id, job.user_id, lock=True)
+            if now.state == JobState.QUEUED:
+                await jobs.finish(now, JobState.CANCELLED, "blocked by the person", refund=True)
+            elif now.state == JobState.RUNNING:
+                await jobs.request_cancel(now)
 
     async def notice_done(self, notice: Notice, state: SendState, message_id: int | None, error: str | None = None) -> None:
         async with self._db.alone() as session:

@@ -50,6 +50,7 @@ CANNOT_LOAD = 78  # exit code of a child whose weights will never load
 _PNG_LEVEL = 1  # a third of the default's time for a tenth more bytes
 _EXIT_FRESH = 70  # the child asks for a fresh process
 _EXIT_STALLED = 75
+_EXIT_ALONE = 76  # the parent was killed
 
 
 @dataclass
@@ -90,7 +91,8 @@ class RenderChild:
         ops: OpsSettings | None = None,
     ) -> None:
         self._settings, self._worker, self._ops = settings, worker, ops
-        self._id = process_name(os.getppid())  # the parent's: it answers for its child's job
+        self._parent = os.getppid()
+        self._id = process_name(self._parent)  # the parent's: it answers for its child's job
         self._db, self._media = Database(storage.database), MediaStore(storage.media)
         self._bell = bell
         self._loop = asyncio.new_event_loop()
@@ -166,6 +168,9 @@ class RenderChild:
         """Draw the next job; False if there is none for this worker, or it is to stop."""
         if self._draining_since is not None:
             return False
+        if os.getppid() != self._parent:
+            log.critical("the worker's parent is gone, and nobody answers for another job")
+            os._exit(_EXIT_ALONE)
         worker = self._worker
         job = await jobs.claim(self._db, self._settings, self._id, worker.family, worker.lane_names)
         if job is None:
@@ -193,7 +198,9 @@ class RenderChild:
             if not files:
                 await self._stop(drawing, outcome)
                 return
-            media = [await asyncio.to_thread(self._media.put, data, ".png") for data, _ in files]
+            media = await self._put(job, [data for data, _ in files])
+            if media is None:
+                return
             pictures = [
                 NewPicture(index, media_id, image_seed(request, index), *size)
                 for index, (media_id, (_, size)) in enumerate(zip(media, files, strict=True))
@@ -212,12 +219,18 @@ class RenderChild:
         except RequestError as error:
             await jobs.stop_failed(self._db, job, "refused")
             log.warning("refused: %s", error.code)
-        except OSError as error:  # the disk is full, say: that is no fault of the job's
-            log.error("the picture cannot be stored: %s", error)
-            await self._release(job, "picture not stored")
-            await asyncio.sleep(_FULL_DISK_S)
         except Exception as error:
             await self._after_error(job, error)
+
+    async def _put(self, job: Job, files: list[bytes]) -> list[str] | None:
+        """Keep the files. Where they cannot be, the disk being full, say, that is no fault of the job's: it is given back."""
+        try:
+            return [await asyncio.to_thread(self._media.put, data, ".png") for data in files]
+        except OSError as error:
+            log.error("the picture cannot be stored: %s", error)
+        await self._release(job, "picture not stored")
+        await asyncio.sleep(_FULL_DISK_S)
+        return None
 
     def _draw(self, drawing: Drawing) -> tuple["Outcome", list[tuple[bytes, tuple[int, int]]]]:
         """Run the engine in its thread and encode what it drew."""

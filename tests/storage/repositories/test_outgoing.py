@@ -317,16 +317,6 @@ async def test_nobody_begins_without_the_lease(store: Store) -> None:
         await DeliveryRepository(session).begin(read, ("deliver", "this process"))
 
 
-@pytest.mark.parametrize("late", [SendState.PENDING, SendState.UNKNOWN])
-async def test_a_late_word_of_a_former_deliverer_reopens_nothing(store: Store, late: SendState) -> None:
-    job = await store.job(await store.user())
-    async with store.database.begin() as session:
-        deliveries = DeliveryRepository(session)
-        await deliveries.mark(job.id, 0, SendState.SENT, message_id=7)
-        await deliveries.mark(job.id, 0, late, retry_s=1.0)
-        assert await deliveries.state(job.id, 0) == SendState.SENT
-
-
 async def test_what_is_being_sent_is_not_taken_for_left_behind(store: Store) -> None:
     mine, left = [await store.job(await store.user()) for _ in range(2)]
     async with store.database.begin() as session:
@@ -336,3 +326,15 @@ async def test_what_is_being_sent_is_not_taken_for_left_behind(store: Store) -> 
         await deliveries.interrupted(BOT, [Delivery(mine.id, 0, SendState.PENDING, 0, None)])
         assert await deliveries.state(mine.id, 0) == SendState.SENDING
         assert await deliveries.state(left.id, 0) == SendState.UNKNOWN
+
+
+@pytest.mark.parametrize("state", [SendState.SENT, SendState.FAILED])
+@pytest.mark.parametrize("late", [SendState.PENDING, SendState.UNKNOWN])
+async def test_what_has_ended_is_not_owed_again(store: Store, state: SendState, late: SendState) -> None:
+    job = await store.job(await store.user())
+    await _notice(store)
+    (notice,) = await _notices(store)
+    for end in (state, late):
+        await _mark(store, job.id, 0, end, retry_s=0.0)
+        await _mark_notice(store, notice, end, retry_s=0.0)
+    assert await store.sql("SELECT state FROM delivery UNION ALL SELECT state FROM notice") == [(state,), (state,)]

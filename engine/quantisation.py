@@ -50,13 +50,14 @@ def quantise(
         if bias:
             small.bias = nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)
         module.set_submodule(name, small.to(device))  # the move to a device is what quantises
-    return _moved(module, device, dtype)
+    return placed(module, device, dtype)
 
 
-def _moved(module: Module, device: torch.device, dtype: torch.dtype) -> Module:
+def placed(module: Module, device: torch.device, dtype: torch.dtype) -> Module:
+    """Move a network to a device with its parameters in `dtype`; buffers, such as rotary frequencies, keep their precision."""
     for parent in module.modules():
         if type(parent).__module__.startswith("bitsandbytes"):
-            continue  # a cast would undo it
+            continue  # a cast would undo the quantisation
         for name, parameter in parent.named_parameters(recurse=False):
             setattr(parent, name, nn.Parameter(parameter.data.to(device, dtype), requires_grad=False))
         for name, buffer in parent.named_buffers(recurse=False):

@@ -62,7 +62,7 @@ def doubt(answer: str, prompt: str, names: tuple[str, ...] = ()) -> Doubt | None
 def in_english(text: str) -> bool:
     """Whether a text reads as English: Latin letters, and no more function words of other languages than its own."""
     letters = [character for character in text if character.isalpha()]
-    if sum(character.isascii() for character in letters) < 0.9 * len(letters):
+    if sum(map(_is_latin, letters)) < 0.9 * len(letters):
         return False
     words = _words(text)
     foreign, own = sum(word in _FOREIGN for word in words), sum(word in _ENGLISH for word in words)
@@ -72,7 +72,7 @@ def in_english(text: str) -> bool:
 def is_english(text: str) -> bool:
     """Whether nothing in a person's text needs translating: it reads as English and has no letter that is not Latin."""
     letters = [character for character in text if character.isalpha()]
-    return in_english(text) and all(unicodedata.name(letter, "").startswith(("LATIN", "FULLWIDTH LATIN")) for letter in letters)
+    return in_english(text) and all(map(_is_latin, letters))
 
 
 def said_too_much(answer: str, prompt: str) -> bool:
@@ -86,7 +86,7 @@ def whole_clauses(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     part = text[: length + 1]
-    ends = [max(part.rfind(mark + " ") for mark in marks) for marks in (_ENDINGS, ",")]
+    ends = [max(part.rfind(mark + " ") for mark in marks) + 1 for marks in (_ENDINGS, ",")]
     end = next((end for end in ends if end > length // 2), part.rfind(" "))
     return text[: end if end > 0 else length].rstrip(" ,;:-")
 
@@ -113,6 +113,10 @@ def _repeats(answer: str) -> bool:
         return False
     threes = Counter(zip(words, words[1:], words[2:], strict=False))
     return max(threes.values()) > 3 or len(set(words)) < 0.3 * len(words)
+
+
+def _is_latin(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(("LATIN", "FULLWIDTH LATIN"))
 
 
 def _words(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.cache_utils import DynamicCache
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 from transformers.models.mistral.configuration_mistral import MistralConfig
@@ -16,7 +16,7 @@ from transformers.models.mistral.modeling_mistral import MistralForCausalLM, Mis
 
 from engine import stored
 from engine.errors import EngineError
-from engine.quantisation import Bits, quantise
+from engine.quantisation import Bits, placed, quantise
 
 _END = "</s>"
 
@@ -114,11 +114,8 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype, bits: Bits | No
     """
     network = stored.network(folder, _network)
     tokenizer = stored.tokenizer(folder)
-    if bits:
-        return LanguageModel(quantise(network, bits, device, dtype), tokenizer)
-    move: nn.Module = network  # transformers types its own `to` wrongly
-    move.to(device, dtype)
-    return LanguageModel(network, tokenizer)
+    ready = quantise(network, bits, device, dtype) if bits else placed(network, device, dtype)
+    return LanguageModel(ready, tokenizer)
 
 
 def _network(config: dict[str, Any]) -> MistralForCausalLM:

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,10 +13,11 @@ from transformers.generation.logits_process import TemperatureLogitsWarper, TopP
 from transformers.models.mistral.configuration_mistral import MistralConfig
 from transformers.models.mistral.modeling_mistral import MistralForCausalLM, MistralRotaryEmbedding
 
-from engine import stored
 from engine.errors import EngineError
 from engine.quantisation import Bits, placed, quantise
+from engine.weights import Folder
 
+_FOLDER = "language_model"
 _END = "</s>"
 
 
@@ -35,6 +35,7 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 0.9
     seed: int = 0
+    max_new_tokens: int = 200
 
 
 class LanguageModel:
@@ -57,8 +58,8 @@ class LanguageModel:
         """Token ids of a text."""
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def stream(self, head: str, prompt: str, sampling: Sampling, max_new_tokens: int) -> Iterator[str]:
-        """Yield the answer so far after each token, at most `max_new_tokens` times; stops at the end token.
+    def stream(self, head: str, prompt: str, sampling: Sampling) -> Iterator[str]:
+        """Yield the answer so far after each token, until the end token or the most tokens there may be.
 
         head: what the prompt begins with, the same for many prompts; its states are computed once.  Same arguments, same text:
         tokens are drawn on the CPU in float64, whatever the device.
@@ -68,7 +69,7 @@ class LanguageModel:
         ids, answer = self.encode(prompt), list[int]()
         cache = self._states(head, ids)
         unread = ids[cache.get_seq_length() :]
-        for _ in range(max_new_tokens):
+        for _ in range(sampling.max_new_tokens):
             token = _choose(self._logits(unread, cache), sampling, generator)
             if token in self._ends:
                 return
@@ -106,20 +107,19 @@ def _choose(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> i
     return int(torch.searchsorted(shares, drawn, right=True).clamp(max=len(shares) - 1))
 
 
-def load(folder: Path, device: torch.device, dtype: torch.dtype, bits: Bits | None = None) -> LanguageModel:
-    """Load a folder in the layout of `Intel/neural-chat-7b-v3-1`: config.json, safetensors, tokenizer.json.
+def load(folder: Folder, device: torch.device, dtype: torch.dtype, bits: Bits | None = None) -> LanguageModel:
+    """Load a family's `language_model/`, in the layout of `Intel/neural-chat-7b-v3-1` with safetensors and tokenizer.json.
 
     bits: of the linear layers' weights; None leaves them in `dtype`.
     Raises: WeightsError; EngineError if the bits need a library that is missing.
     """
-    network = stored.network(folder, _network)
-    tokenizer = stored.tokenizer(folder)
+    network: MistralForCausalLM = folder.module(_FOLDER, _network, None, torch.device("cpu"))
     ready = quantise(network, bits, device, dtype) if bits else placed(network, device, dtype)
-    return LanguageModel(ready, tokenizer)
+    return LanguageModel(ready, folder.tokenizer(_FOLDER))
 
 
 def _network(config: dict[str, Any]) -> MistralForCausalLM:
     network = MistralForCausalLM(MistralConfig.from_dict(config))
-    with torch.device("cpu"):  # its frequencies are in no file, and `stored` builds without memory
+    with torch.device("cpu"):  # its frequencies are in no file, and networks are built without memory
         network.model.rotary_emb = MistralRotaryEmbedding(network.config)
     return network

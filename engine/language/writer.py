@@ -51,7 +51,6 @@ class PromptWriter:
         model: LanguageModel,
         text_tokenizer: Tokenizer,
         judge: Judge = illegal,
-        max_new_tokens: int = 200,
         time_limit_s: float | None = 30.0,
     ) -> None:
         self._model = model
@@ -60,7 +59,6 @@ class PromptWriter:
         self._text_tokenizer.no_truncation()
         self._text_tokenizer.no_padding()
         self._judge = judge
-        self._max_new_tokens = max_new_tokens
         self._time_limit_s = time_limit_s
 
     def beautify(
@@ -108,15 +106,15 @@ class PromptWriter:
     def _said(self, head: str, filled: str, sampling: Sampling, on_token: OnToken) -> str | None:
         """The raw answer, as long as it can be of use; None if it took too long."""
         started, token, text = time.monotonic(), 0, ""
-        for token, text in enumerate(self._model.stream(head, filled, sampling, self._max_new_tokens), 1):
-            on_token(token, self._max_new_tokens)
+        for token, text in enumerate(self._model.stream(head, filled, sampling), 1):
+            on_token(token, sampling.max_new_tokens)
             if answers.HEADING in text:
                 return text
             if token % _COUNT_EVERY == 0 and self.count(text) > MAX_TOKENS + _COUNT_EVERY:
                 return answers.whole_clauses(text, len(text) - 1)  # the rest would be cut
             if self._time_limit_s is not None and time.monotonic() - started > self._time_limit_s:
                 return None
-        return text if token < self._max_new_tokens else answers.whole_clauses(text, len(text) - 1)
+        return text if token < sampling.max_new_tokens else answers.whole_clauses(text, len(text) - 1)
 
     def fitted(self, text: str) -> str:
         """Cut a text behind a sentence, a clause or a word, so that the text encoder reads all of it."""

@@ -5,7 +5,6 @@ Gore and violence pass (arXiv:2210.04610), so an installation may put another `P
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +15,13 @@ from torch import Tensor
 from transformers.models.clip.configuration_clip import CLIPConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from engine import stored
-from engine.errors import EngineError, WeightsError
+from engine.errors import EngineError
+from engine.weights import Folder
 
 SEXUAL, MINORS = "sexual", "minors"
 _STRICTER = 0.01  # added to every concept's score once a special-care concept is near
+_FOLDER = "safety_checker"
+_POSITIONS = "vision_model.embeddings.position_ids"
 _NESTED = "vision_model.vision_model."  # how published checkpoints, older than the library, name the tower
 
 
@@ -87,28 +88,28 @@ def _rounded(scores: Tensor) -> Tensor:
     return scores.round(decimals=3)  # the published thresholds were set for three decimals
 
 
-def load(folder: Path, device: torch.device) -> ConceptChecker:
-    """Load a folder in the layout of `CompVis/stable-diffusion-safety-checker`, safetensors only, in float32.
+def load(folder: Folder, device: torch.device) -> ConceptChecker:
+    """Load a family's `safety_checker/`, in the layout of `CompVis/stable-diffusion-safety-checker`, in float32.
 
     Raises: WeightsError, also for a checker that could never find anything.
     """
-    network = stored.network(folder, _network, _own_name).float()
+    network: StableDiffusionSafetyChecker = folder.module(
+        _FOLDER, _network, torch.float32, device, unused=(_POSITIONS,), rename=_own_name
+    )
     thresholds = torch.cat([network.concept_embeds_weights, network.special_care_embeds_weights])
     embeds = torch.cat([network.concept_embeds, network.special_care_embeds])
     if not (torch.isfinite(embeds).all() and embeds.abs().sum(1).all() and ((thresholds > 0) & (thresholds < 1)).all()):
-        raise WeightsError(f"{folder} holds no trained safety checker: it would call every picture safe; fetch it again.")
-    return ConceptChecker(network.to(device))
+        raise folder.broken(f"{folder.path / _FOLDER} holds no trained safety checker: it would call every picture safe")
+    return ConceptChecker(network)
 
 
 def _network(config: dict[str, Any]) -> StableDiffusionSafetyChecker:
     network = StableDiffusionSafetyChecker(CLIPConfig.from_dict(config))
     embeddings = network.vision_model.embeddings
-    with torch.device("cpu"):  # counted, not stored; `stored` builds without memory
+    with torch.device("cpu"):  # counted, not read, and networks are built without memory
         embeddings.register_buffer("position_ids", torch.arange(embeddings.num_positions)[None], persistent=False)
     return network
 
 
-def _own_name(name: str) -> str | None:
-    if name.endswith(".position_ids"):
-        return None
+def _own_name(name: str) -> str:
     return name.replace(_NESTED, "vision_model.", 1) if name.startswith(_NESTED) else name

@@ -9,7 +9,7 @@ _TO_LATIN = str.maketrans(
     "abekmhopctyxijsdhqwaeikvoptux" + "oieastsae",
 )
 _TO_CYRILLIC = str.maketrans("abekmhopctyx" + "0346@", "авекмнорстух" + "озчба")
-_WITH_LETTER = re.compile(r"\S*[^\W\d_]\S*")
+_WORD = re.compile(r"\S+")
 _SPELLED = re.compile(r"(?<!\w)\w(?: \w){2,}(?!\w)")
 _ENDLESS = re.compile(r"(\w)\1{2,}")
 
@@ -24,8 +24,8 @@ def plain(text: str) -> str:
 
 def readings(text: str) -> tuple[str, ...]:
     """The plain forms that a text may be read as: as typed, and with every lookalike taken for Latin or for Cyrillic."""
-    latin = _WITH_LETTER.sub(lambda word: _lower(word.group()).translate(_TO_LATIN), text)
-    cyrillic = _WITH_LETTER.sub(lambda word: _lower(word.group()).translate(_TO_CYRILLIC), text)
+    latin = _WORD.sub(lambda word: _redrawn(word.group(), _TO_LATIN), text)
+    cyrillic = _WORD.sub(lambda word: _redrawn(word.group(), _TO_CYRILLIC), text)
     forms = [plain(form) for form in (text, latin, cyrillic)]
     return tuple(dict.fromkeys(forms + [_ENDLESS.sub(r"\1", form) for form in forms]))
 
@@ -35,5 +35,8 @@ def spelled(reading: str) -> tuple[str, ...]:
     return tuple(run.group().replace(" ", "") for run in _SPELLED.finditer(reading))
 
 
-def _lower(word: str) -> str:
-    return unicodedata.normalize("NFKC", word).casefold()
+def _redrawn(word: str, letters: dict[int, int]) -> str:
+    """A word with its lookalikes exchanged; a number stays one."""
+    if not any(character.isalpha() for character in word):
+        return word
+    return unicodedata.normalize("NFKC", word).casefold().translate(letters)

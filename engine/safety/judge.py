@@ -6,6 +6,8 @@ from typing import Protocol
 
 from PIL.Image import Image
 
+from engine.outcomes import Drawn, Withheld
+
 UNCHECKED = "unchecked"
 
 _log = logging.getLogger(__name__)
@@ -32,3 +34,13 @@ def _verdict(judge: PictureJudge, image: Image) -> str | None:
         _log.exception("A picture could not be judged and is withheld.")
         return UNCHECKED
     return category if category is None or (isinstance(category, str) and category) else UNCHECKED
+
+
+def withhold(drawn: Drawn, judge: PictureJudge) -> Drawn | Withheld:
+    """Leave out the unsafe pictures of a request, and them alone; Withheld, with the first category, if none is left."""
+    found = verdicts(judge, drawn.images)
+    unsafe = tuple(category for category in found if category is not None)
+    if unsafe and len(unsafe) == len(found):
+        return Withheld(unsafe[0])
+    safe = [index for index, category in enumerate(found) if category is None]
+    return Drawn(tuple(drawn.images[index] for index in safe), tuple(drawn.seeds[index] for index in safe), unsafe)

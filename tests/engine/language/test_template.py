@@ -4,8 +4,8 @@ from engine.language.template import BEAUTIFY, TRANSLATE, harmless
 from tests.engine.language.tiny import tokenizer
 
 ARTICLE = (
-    "### System:\\nYou are a prompt engineer. Your mission is to expand prompts written by user. You should provide the best prompt "
-    "for text to image generation in English. \\n### User:\\n{prompt}\\n### Assistant:\\n"
+    "### System:\\nYou are a prompt engineer. Your mission is to expand prompts written by user. You should provide the best "
+    "prompt for text to image generation in English. \\n### User:\\n{prompt}\\n### Assistant:\\n"
 )  # as printed: its line breaks are two characters there
 
 

@@ -1,5 +1,6 @@
 """Tiny language models in the real classes, on disk: random ones, and ones whose weights say one text."""
 
+import itertools
 from pathlib import Path
 
 import torch
@@ -7,6 +8,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, processors
 from tokenizers.models import BPE
 from transformers.models.mistral.configuration_mistral import MistralConfig
 from transformers.models.mistral.modeling_mistral import MistralForCausalLM
+
+from engine import catalog
+from engine.weights import Folder
 
 SPECIAL = ("<unk>", "<s>", "</s>")
 END = 2
@@ -35,11 +39,15 @@ def network(vocabulary: int, hidden: int = 64, layers: int = 2, spread: float = 
     return MistralForCausalLM(config).eval()
 
 
+def family_folder(path: Path) -> Folder:
+    """The big family's folder, which has the parts that these tests put in it."""
+    return Folder(catalog.family("kandinsky-3.1"), path)
+
+
 def write_random(folder: Path, spread: float = 0.2) -> None:
     torch.manual_seed(0)
     words = tokenizer()
-    network(words.get_vocab_size(), spread=spread).save_pretrained(folder)
-    words.save(str(folder / "tokenizer.json"))
+    _write(folder / "language_model", network(words.get_vocab_size(), spread=spread), words)
 
 
 def write_scripted(folder: Path, answer: str) -> None:
@@ -54,9 +62,13 @@ def write_scripted(folder: Path, answer: str) -> None:
     speaker.model.norm.weight.data.fill_(1)
     speaker.model.embed_tokens.weight.data.copy_(torch.eye(vocabulary))
     speaker.lm_head.weight.data[END] = 0.5  # after a token that the answer does not have
-    for token, following in zip(ids, ids[1:], strict=False):
+    for token, following in itertools.pairwise(ids):
         speaker.lm_head.weight.data[following, token] = 1
-    speaker.save_pretrained(folder)
+    _write(folder / "language_model", speaker, words)
+
+
+def _write(folder: Path, model: MistralForCausalLM, words: Tokenizer) -> None:
+    model.save_pretrained(folder)
     words.save(str(folder / "tokenizer.json"))
 
 

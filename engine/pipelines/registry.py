@@ -9,8 +9,10 @@ from engine.components import Components
 from engine.outcomes import Outcome
 from engine.pipelines.image_to_image import ImageToImagePipeline, RefinePipeline
 from engine.pipelines.inpaint import InpaintPipeline, OutpaintPipeline
+from engine.pipelines.judged import judged
+from engine.pipelines.language import LanguagePipeline, prompt_writer
 from engine.pipelines.text_to_image import TextToImagePipeline
-from engine.requests import ImageToImage, Inpaint, Outpaint, Refine, Request, TextToImage
+from engine.requests import Beautify, ImageToImage, Inpaint, Outpaint, Refine, Request, TextToImage, Translate
 from engine.watch import Watch
 
 
@@ -26,10 +28,15 @@ class Pipeline(Protocol):
 
 Build = Callable[[Components, str], Pipeline]
 
-PIPELINES: Mapping[type[Request], Build] = {
+_DRAWING: Mapping[type[Request], Build] = {
     TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
     ImageToImage: lambda parts, lane: ImageToImagePipeline(parts.drawing(lane)),
     Refine: lambda parts, lane: RefinePipeline(parts.drawing(lane)),
     Inpaint: lambda parts, lane: InpaintPipeline(parts.drawing("inpaint")),
     Outpaint: lambda parts, lane: OutpaintPipeline(parts.drawing("inpaint")),
 }
+_WRITING: Mapping[type[Request], Build] = {
+    Beautify: lambda parts, lane: LanguagePipeline(prompt_writer(parts).beautify),
+    Translate: lambda parts, lane: LanguagePipeline(prompt_writer(parts).translate),
+}
+PIPELINES: Mapping[type[Request], Build] = {kind: judged(build) for kind, build in _DRAWING.items()} | dict(_WRITING)

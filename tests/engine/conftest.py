@@ -26,6 +26,8 @@ from engine.models.unet import Kandinsky3UNet
 
 torch.set_num_threads(1)  # several threads make a small network's first call far slower
 
+from tests.engine.safety.tiny import write_checker
+
 FAMILY = "kandinsky-nano"
 EVERY_MODE = "kandinsky-3.1"
 SMALL_SIZES = {  # as if its networks had been trained on pictures of these sizes
@@ -116,6 +118,7 @@ def write_every_mode(folder: Path) -> None:
         write_conditioning(folder / f"conditioning_{use}.safetensors")
     tiny_picture_prompt().save_pretrained(folder / "picture_prompt")
     tiny_controlnet().save_pretrained(folder / "controlnet")
+    write_checker(folder)
 
 
 def write_conditioning(path: Path) -> None:

@@ -26,7 +26,7 @@ from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettin
 from engine.requests import RequestError, from_json, image_seed
 from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
-from storage.errors import LostLease
+from storage.errors import LostLease, MediaMissing
 from storage.media import MediaStore
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
@@ -209,9 +209,9 @@ class RenderChild:
             log.info("drawn in %.2f s", time.monotonic() - started)
         except LostLease:
             log.warning("somebody else has it; result dropped")
-        except RequestError as error:
+        except (RequestError, MediaMissing) as error:
             await jobs.stop_failed(self._db, job, "refused")
-            log.warning("refused: %s", error.code)
+            log.warning("refused: %s", error.code if isinstance(error, RequestError) else "a picture is gone")
         except OSError as error:  # the disk is full, say: that is no fault of the job's
             log.error("the picture cannot be stored: %s", error)
             await self._release(job, "picture not stored")
@@ -222,10 +222,13 @@ class RenderChild:
     def _draw(self, drawing: Drawing) -> tuple["Outcome", list[tuple[bytes, tuple[int, int]]]]:
         """Run the engine in its thread and encode what it drew."""
         from engine.outcomes import Drawn
+        from engine.pictures import decoded
 
         assert self._engine is not None  # noqa: S101  the loader ran before in this very thread
+        request = from_json(drawing.job.params)
         with logging_about(job=drawing.job.public_id):  # the engine's thread does not know the task that asked
-            (outcome,) = self._engine.run([from_json(drawing.job.params)], on_step=drawing.on_step)
+            pictures = {media_id: decoded(self._media.get(media_id)) for media_id in request.sources}
+            (outcome,) = self._engine.run([request], pictures, on_step=drawing.on_step)
         images: Sequence[Any] = outcome.images if isinstance(outcome, Drawn) else ()
         return outcome, [(_png(image), image.size) for image in images]
 

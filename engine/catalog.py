@@ -3,19 +3,35 @@
 Loads no network: a bot process reads menus from here and checks requests before they are stored.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, fields
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 from engine import nano_world
-from engine.requests import MAX_PICTURES, Request, RequestError, TextToImage
+from engine.families import FAMILIES, Family, MemoryPlan, PredictionType, Size, TextPath, UNetWeights
+from engine.requests import Request, RequestError, TextToImage
 
-TextPath = Literal["official", "diffusers", "fork"]
-PredictionType = Literal["epsilon", "v_prediction"]
-Size = tuple[int, int]  # width, height in pixels
+__all__ = [
+    "DEFAULT_FAMILY",
+    "FETCHED_WEIGHTS",
+    "PACKAGED_WEIGHTS",
+    "Family",
+    "MemoryPlan",
+    "PredictionType",
+    "Route",
+    "Size",
+    "TextPath",
+    "UNetWeights",
+    "available",
+    "check",
+    "examples",
+    "families",
+    "family",
+    "make",
+    "route",
+    "text_to_image",
+    "weights_folder",
+]
 
 DEFAULT_FAMILY = "kandinsky-nano"
 PACKAGED_WEIGHTS = Path(__file__).parent / "data"
@@ -23,54 +39,7 @@ FETCHED_WEIGHTS = Path.home() / ".local" / "share" / "kandinsky-bot" / "weights"
 _SUGGESTIONS = 6
 _WORDS_NAMED = 8  # unknown words quoted back; a whole page of them helps nobody
 
-
-@dataclass(frozen=True)
-class LaneWeights:
-    """Where a lane's own tensors lie in the family's folder; text encoder and decoder are shared by all lanes."""
-
-    unet: str = "unet"
-    conditioning: str = "conditioning.safetensors"
-
-
-@dataclass(frozen=True)
-class MemoryPlan:
-    """One way to hold the weights; `dtype` is the UNet's and text encoder's on an accelerator (a CPU runs float32)."""
-
-    name: str
-    dtype: Literal["float32", "bfloat16"]
-    gigabytes: float
-
-
-@dataclass(frozen=True, eq=False)  # one instance per family; mappings have no hash
-class Family:
-    """A set of weights that serves requests.
-
-    sizes: (width, height) served.  languages: of prompts.  small_world: prompts are limited to the words of `nano_world`.
-    text_path: how its text conditioning was trained (shared/engine-facts.md 3).  threshold: quantile of dynamic thresholding
-    in the base sampler.  weights: a hub repository, or "package".  mend: what to do when they are missing or damaged.
-    """
-
-    name: str
-    title: str
-    kinds: tuple[str, ...]
-    lanes: tuple[str, ...]
-    lane_weights: Mapping[str, LaneWeights]
-    sizes: tuple[Size, ...]
-    default_size: Size
-    languages: tuple[str, ...]
-    text_path: TextPath
-    prediction_type: PredictionType
-    weights: str
-    licence: str
-    memory: tuple[MemoryPlan, ...]
-    mend: str
-    examples: Mapping[str, tuple[str, ...]]
-    small_world: bool = False
-    num_inference_steps: int = 50
-    guidance_scale: float = 3.0
-    eta: float = 1.0
-    threshold: float = 0.99
-    max_pictures: int = MAX_PICTURES
+Made = TypeVar("Made", bound=Request)
 
 
 @dataclass(frozen=True)
@@ -86,64 +55,9 @@ class Route:
         return f"{self.family}.{self.lane}"
 
 
-_NANO = Family(
-    name="kandinsky-nano",
-    title="Kandinsky nano",
-    kinds=(TextToImage.kind,),
-    lanes=("flash", "base"),
-    lane_weights=MappingProxyType({"flash": LaneWeights(), "base": LaneWeights()}),  # Flash is the same UNet in four steps
-    sizes=((128, 128),),
-    default_size=(128, 128),
-    languages=("en", "ru"),
-    text_path="official",
-    prediction_type="v_prediction",
-    weights="package",
-    licence="Apache-2.0",
-    memory=(MemoryPlan("full", "float32", 0.1),),
-    mend="install kandinsky-bot again, or restore engine/data/kandinsky-nano from git",
-    small_world=True,
-    guidance_scale=0.5,  # measured: more bends the outlines (training/README.md)
-    examples=nano_world.EXAMPLES,
-)
-
-_KANDINSKY_3_1 = Family(
-    name="kandinsky-3.1",
-    title="Kandinsky 3.1",
-    kinds=(TextToImage.kind,),
-    lanes=("flash", "base"),
-    lane_weights=MappingProxyType(
-        {
-            "flash": LaneWeights("unet_flash", "conditioning_flash.safetensors"),
-            "base": LaneWeights("unet", "conditioning.safetensors"),
-        }
-    ),
-    sizes=tuple(product(range(768, 1025, 64), range(768, 1025, 64))),  # the last stage of training mixed sides of 768 to 1024
-    default_size=(1024, 1024),
-    languages=("en",),
-    text_path="official",
-    prediction_type="epsilon",
-    weights="ai-forever/Kandinsky3.1",
-    licence="Apache-2.0",
-    memory=(MemoryPlan("full", "bfloat16", 26.0),),
-    mend="put its converted weights into the folder kandinsky-bot/weights/kandinsky-3.1 of ~/.local/share",
-    examples=MappingProxyType(
-        {
-            "en": (
-                "A cat in glasses at a computer",
-                "Lego figure at the waterfall",
-                "A red apple on a wooden table, soft morning light",
-                "An old lighthouse in a storm, oil painting",
-            )
-        }
-    ),
-)
-
-_FAMILIES: Mapping[str, Family] = MappingProxyType({each.name: each for each in (_NANO, _KANDINSKY_3_1)})
-
-
 def families() -> tuple[Family, ...]:
     """All families the engine knows, whether or not their weights are on this machine."""
-    return tuple(_FAMILIES.values())
+    return tuple(FAMILIES.values())
 
 
 def family(name: str) -> Family:
@@ -151,11 +65,11 @@ def family(name: str) -> Family:
 
     Raises: RequestError "family-unknown".
     """
-    if name not in _FAMILIES:
-        known = list(_FAMILIES)
+    if name not in FAMILIES:
+        known = list(FAMILIES)
         sentence = f"There is no family {name!a:.60}; choose one of: {', '.join(known)}."
         raise RequestError("family-unknown", sentence, {"value": name[:60], "families": known})
-    return _FAMILIES[name]
+    return FAMILIES[name]
 
 
 def weights_folder(name: str) -> Path:
@@ -168,24 +82,34 @@ def available(name: str) -> bool:
     return weights_folder(name).is_dir()
 
 
-def text_to_image(family_name: str, prompt: str, seed: int, **overrides: Any) -> TextToImage:
-    """Make a complete request: what is not given comes from the family's defaults.
+def make(kind: type[Made], family_name: str, **values: Any) -> Made:
+    """Make a complete request of a kind: what is not given comes from the family's defaults, then from the kind's.
 
     Raises: RequestError, also for a family, size or prompt that `check` refuses.
     """
     served = family(family_name)
+    known = {field.name for field in fields(kind)}
     width, height = served.default_size
-    defaults: dict[str, Any] = {
-        "width": width,
-        "height": height,
-        "num_images_per_prompt": served.max_pictures,
-        "num_inference_steps": served.num_inference_steps,
-        "guidance_scale": served.guidance_scale,
-        "eta": served.eta,
-    }
-    request = TextToImage(prompt, seed, family=served.name, **(defaults | overrides))
+    defaults: dict[str, Any] = {"width": width, "height": height, "family": served.name}
+    if kind is TextToImage:
+        defaults |= {
+            "num_images_per_prompt": served.max_pictures,
+            "num_inference_steps": served.num_inference_steps,
+            "guidance_scale": served.guidance_scale,
+            "eta": served.eta,
+            "flash": "flash" in served.lanes,
+        }
+    request = kind(**{name: value for name, value in defaults.items() if name in known} | values)
     check(request)
     return request
+
+
+def text_to_image(family_name: str, prompt: str, seed: int, **overrides: Any) -> TextToImage:
+    """Make a complete text-to-image request: what is not given comes from the family's defaults.
+
+    Raises: RequestError, also for a family, size or prompt that `check` refuses.
+    """
+    return make(TextToImage, family_name, prompt=prompt, seed=seed, **overrides)
 
 
 def route(request: Request) -> Route:
@@ -202,11 +126,15 @@ def check(request: Request) -> None:
     if request.kind not in served.kinds:
         sentence = f"{served.title} does not serve {request.kind}; choose another family."
         raise RequestError("kind-not-served", sentence, {"kind": request.kind, "family": served.name})
-    if isinstance(request, TextToImage):
-        _check_size(served, request.width, request.height)
-        _check_pictures(served, request.num_images_per_prompt)
-        if served.small_world:
-            _check_words(request)
+    if request.lane not in served.lanes:
+        sentence = f"{served.title} has no weights for {request.lane}; it has {', '.join(served.lanes)}."
+        raise RequestError("kind-not-served", sentence, {"kind": request.kind, "family": served.name})
+    width, height = request.size
+    if hasattr(request, "width"):
+        _check_size(served, width, height)
+    _check_pictures(served, request.pictures)
+    if isinstance(request, TextToImage) and served.small_world:
+        _check_words(request)
 
 
 def examples(family_name: str, language: str) -> tuple[str, ...]:
@@ -216,10 +144,12 @@ def examples(family_name: str, language: str) -> tuple[str, ...]:
 
 
 def _check_size(served: Family, width: int, height: int) -> None:
-    if (width, height) not in served.sizes:
-        sizes = [f"{w}x{h}" for w, h in served.sizes]
-        sentence = f"{served.title} does not draw {width}x{height}; choose one of: {', '.join(sizes)}."
-        raise RequestError("size-not-served", sentence, {"value": f"{width}x{height}", "sizes": sizes})
+    if (width, height) in served.sizes or (served.free_sizes and served.free_sizes.allow(width, height)):
+        return
+    sizes = [f"{w}x{h}" for w, h in served.sizes]
+    others = f", or {served.free_sizes}" if served.free_sizes else ""
+    sentence = f"{served.title} does not draw {width}x{height}; choose one of: {', '.join(sizes)}{others}."
+    raise RequestError("size-not-served", sentence, {"value": f"{width}x{height}", "sizes": sizes})
 
 
 def _check_pictures(served: Family, pictures: int) -> None:

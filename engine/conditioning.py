@@ -77,3 +77,39 @@ class TextConditioning(nn.Module):
         uncond = self.encode(negative_prompt)
         length = max(cond.mask.shape[1], uncond.mask.shape[1])
         return cond.padded(length), uncond.padded(length)
+
+
+class DiffusersTextConditioning(TextConditioning):
+    """The text path of checkpoints in diffusers' layout: encode, zero the padding, cut, project.
+
+    So a pad is the projection's bias, and nothing at all is pads alone, all of them masked. A negative prompt is cut to the
+    positive's length.
+    Source: huggingface/diffusers pipelines/kandinsky3/pipeline_kandinsky3.py: encode_prompt.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, text_encoder: nn.Module, projection: nn.Sequential) -> None:
+        pad = projection[1].bias
+        super().__init__(tokenizer, text_encoder, projection, torch.as_tensor(pad).detach())
+
+    def encode(self, prompt: str) -> Context:
+        """Encode one prompt: its tokens, then one pad."""
+        return self._padded(super().encode(prompt))
+
+    def nothing(self, length: int) -> Context:
+        """The unconditional branch: pads, none of which counts."""
+        states = self.null_embedding.expand(1, length, -1)
+        return Context(states, torch.zeros(1, length, dtype=torch.bool, device=states.device))
+
+    def pair(self, prompt: str, negative_prompt: str) -> tuple[Context, Context]:
+        """Conditional and unconditional context, of the conditional one's length."""
+        cond = self.encode(prompt)
+        length = cond.mask.shape[1]
+        if not negative_prompt:
+            return cond, self.nothing(length)
+        uncond = self.encode(negative_prompt)
+        uncond = Context(uncond.states[:, :length], uncond.mask[:, :length])
+        return cond, self._padded(uncond.padded(max(length, uncond.mask.shape[1])))
+
+    def _padded(self, context: Context) -> Context:
+        """The same with every pad as the projection leaves it."""
+        return Context(torch.where(context.mask[..., None], context.states, self.null_embedding), context.mask)

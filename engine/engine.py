@@ -8,12 +8,13 @@ import torch
 from PIL.Image import Image
 
 from engine import catalog
+from engine.components import Components, Networks
 from engine.errors import EngineError, NotLoaded, OutOfMemory
 from engine.outcomes import Dropped, OnStep, Outcome, ignore
-from engine.pipelines.text_to_image import TextToImagePipeline
-from engine.requests import Request, TextToImage
+from engine.pipelines.registry import PIPELINES, Pipeline
+from engine.requests import Request, RequestError
 from engine.watch import GivenUp, Watch
-from engine.weights import Folder, Networks
+from engine.weights import Folder
 
 # A constant, since sums are split by thread and another number changes the last bits of a picture. One, since two threads of a
 # small network spin while they wait for each other: on two cores with one other busy process Flash took 38 s instead of 0.4 s.
@@ -22,43 +23,64 @@ NO_PICTURES: Mapping[str, Image] = MappingProxyType({})
 
 
 class Engine:
-    """A loaded family on one device. Not thread-safe: one thread draws."""
+    """A family on one device: some of its lanes. Not thread-safe: one thread draws."""
 
-    def __init__(self, family: str, revision: str, networks: Mapping[str, Networks], device: torch.device) -> None:
-        self.family = family
+    def __init__(self, components: Components, lanes: Sequence[str], revision: str) -> None:
+        self.family = components.family.name
         self.revision = revision
-        self.networks = networks
-        self._device = device
-        self._text_to_image = {lane: TextToImagePipeline(each) for lane, each in networks.items()}
+        self.lanes = tuple(lanes)
+        self._components = components
+        self._pipelines: dict[tuple[type[Request], str], Pipeline] = {}
+
+    @property
+    def networks(self) -> Mapping[str, Networks]:
+        """What each lane that has a UNet of its own draws with. The other lanes load when they are first asked."""
+        unets = self._components.family.unets
+        return MappingProxyType({lane: self._components.drawing(lane) for lane in self.lanes if lane in unets})
 
     def run(
         self, requests: Sequence[Request], pictures: Mapping[str, Image] = NO_PICTURES, on_step: OnStep = ignore
     ) -> list[Outcome]:
-        """Draw requests one after another; one outcome each, in order.
+        """Answer requests one after another; one outcome each, in order.
 
-        pictures: what the requests name by media id.  on_step: called after every finished step; a request whose index it
-        returns is Dropped, before its next step if it is being drawn.
-        Raises: NotLoaded, OutOfMemory, BadPicture.
+        pictures: what the requests name by media id, as `pictures.decoded` makes them.  on_step: called after every finished
+        step; a request whose index it returns is Dropped, before its next step if it is being drawn.
+        Raises: NotLoaded, OutOfMemory, BadPicture; RequestError for a picture that is missing or cannot be used; WeightsError
+        if a network that only this kind of request needs is missing.
         """
         torch.set_num_threads(CPU_THREADS)  # here and not in `load`: torch keeps this number per thread
-        watch = Watch(on_step, self._device)
-        return [self._outcome(index, request, watch) for index, request in enumerate(requests)]
+        watch = Watch(on_step, self._components.device)
+        return [self._outcome(index, request, pictures, watch) for index, request in enumerate(requests)]
 
-    def _outcome(self, index: int, request: Request, watch: Watch) -> Outcome:
+    def _outcome(self, index: int, request: Request, pictures: Mapping[str, Image], watch: Watch) -> Outcome:
         route = catalog.route(request)
-        if route.family != self.family or route.lane not in self._text_to_image or not isinstance(request, TextToImage):
-            loaded = ", ".join(f"{self.family}.{lane}" for lane in self._text_to_image)
+        if route.family != self.family or route.lane not in self.lanes:
+            loaded = ", ".join(f"{self.family}.{lane}" for lane in self.lanes)
             raise NotLoaded(f"A request for {route.queue} reached an engine that has loaded {loaded}; start a worker for it.")
+        for media_id in request.sources:
+            if media_id not in pictures:
+                raise RequestError("picture-missing", f"The picture {media_id:.80} is not there any more; send it again.")
         try:
             watch.begin(index)
-            return self._text_to_image[route.lane](request, watch)
+            return self._pipeline(request)(request, pictures, watch)
         except GivenUp:
             return Dropped()
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
-            sentence = f"{self._device} has no memory left for {route.queue}; draw fewer or smaller pictures, or free it."
+            sentence = (
+                f"{self._components.device} has no memory left for {route.queue}; draw fewer or smaller pictures, or free it."
+            )
             raise OutOfMemory(sentence) from error
+
+    def _pipeline(self, request: Request) -> Pipeline:
+        key = type(request), request.lane
+        if key not in self._pipelines:
+            build = PIPELINES.get(type(request))
+            if build is None:
+                raise NotLoaded(f"This version of the engine has no pipeline for {request.kind}; update kandinsky-bot.")
+            self._pipelines[key] = build(self._components, request.lane)
+        return self._pipelines[key]
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -68,7 +90,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 def load(
     family: str, lanes: Sequence[str], device: str = "cpu", memory: str | None = None, weights: Path | None = None
 ) -> Engine:
-    """Load a family's lanes onto a device.
+    """Load a family's lanes onto a device; networks that not every request of a lane needs are loaded by the first that does.
 
     memory: name of one of the family's memory plans, the first if None.  weights: the family's folder, if not the usual one.
     Raises: WeightsError, RequestError for an unknown family, EngineError for a lane or plan the family does not have.
@@ -86,5 +108,6 @@ def load(
     target = torch.device(device)
     dtype = torch.float32 if target.type == "cpu" else getattr(torch, plan.dtype)
     folder = Folder(served, weights or catalog.weights_folder(family))
-    networks = folder.networks(tuple(lanes), target, dtype)
-    return Engine(family, folder.revision(), networks, target)
+    engine = Engine(Components(folder, target, dtype), lanes, folder.revision())
+    _ = engine.networks  # what a lane cannot do without is loaded, or complained about, now
+    return engine

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from engine.catalog import PredictionType
+from engine.families import PredictionType
 
 TRAIN_TIMESTEPS = 1000
 FLASH_TIMESTEPS = (979, 729, 479, 229)

@@ -1,12 +1,13 @@
 """Text to image: the base sampler with guidance, or Flash in one pass per step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from engine.components import Networks
 from engine.conditioning import Context
 from engine.errors import BadPicture
 from engine.models.conditions import Branch, Prepared
@@ -14,7 +15,6 @@ from engine.outcomes import Drawn
 from engine.requests import TextToImage, image_seed
 from engine.schedulers import BaseSampler, FlashSampler, Sampler, draw_noise
 from engine.watch import Watch
-from engine.weights import Networks
 
 LATENT_CHANNELS = 4
 LATENT_SCALE = 8  # pixels per latent
@@ -27,7 +27,7 @@ class TextToImagePipeline:
         self._networks = networks
 
     @torch.inference_mode()
-    def __call__(self, request: TextToImage, watch: Watch) -> Drawn:
+    def __call__(self, request: TextToImage, pictures: Mapping[str, Image.Image], watch: Watch) -> Drawn:
         """Draw a request, reporting to `watch`.
 
         Raises: GivenUp when the watch says so, BadPicture if the network's numbers are no picture.

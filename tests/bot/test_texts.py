@@ -69,7 +69,7 @@ def _refusals_of_engine() -> set[str]:
                 first = node.args[0]
                 if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
                     continue
-                if node.func.id in ("RequestError", "_check_range", "_out_of_range"):
+                if node.func.id in ("RequestError", "whole_between", "between", "out_of_range"):
                     codes.add(f"refused.{first.value}")
     return codes
 

@@ -1,6 +1,7 @@
 """The render child without Celery: what becomes of a job when the engine draws, fails, stalls or is too late."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from bot.broker import Bell
 from bot.settings import JobSettings, StorageSettings, WorkerSettings
 from bot.worker import Drawing, RenderChild
 from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage
+from engine.requests import Inpaint, Refine, to_json
 from storage.domain import Job, JobState
 from storage.repositories.jobs import JobRepository
 from tests.bot.wishes import FLASH, notices
@@ -29,8 +31,10 @@ class ToyEngine:
 
     meanwhile: Callable[[], None] = lambda: None
     revision: str = "toy"
+    seen: dict[str, Image.Image] = field(default_factory=dict)
 
-    def run(self, requests: list[Any], on_step: OnStep) -> list[Outcome]:
+    def run(self, requests: list[Any], pictures: dict[str, Image.Image], on_step: OnStep) -> list[Outcome]:
+        self.seen = pictures
         for progress in (_progress("encode", 1, 1), _progress("step", 4, 4), _progress("decode", 1, 2)):
             on_step(progress)
         self.meanwhile()
@@ -109,6 +113,32 @@ async def test_what_was_drawn_is_stored(store: Store, child: RenderChild) -> Non
     await child._draw_and_store(Drawing(job))
     assert (await store.get(job)).state == JobState.RENDERED
     assert await store.number("SELECT count(*) FROM picture") == 4
+
+
+async def test_the_engine_gets_the_pictures_that_the_request_names(store: Store, child: RenderChild) -> None:
+    saved = [io.BytesIO(), io.BytesIO()]
+    for buffer, mode in zip(saved, ("RGBA", "L"), strict=True):
+        Image.new(mode, (70, 50)).save(buffer, "PNG")
+    image, mask = (child._media.put(buffer.getvalue(), ".png") for buffer in saved)
+    request = Inpaint(image, mask, "a red circle", 7)
+    await store.job(await store.user(), kind=request.kind, params=to_json(request))
+    child._engine = engine = cast("Any", ToyEngine())
+    await child._draw_and_store(Drawing(await store.claimed()))
+    assert {media_id: (each.mode, each.size) for media_id, each in engine.seen.items()} == {
+        image: ("RGBA", (70, 50)),
+        mask: ("L", (70, 50)),
+    }
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged"])
+async def test_a_job_whose_picture_is_lost_is_refused(store: Store, child: RenderChild, lost: str) -> None:
+    image = "0" * 64 + ".png" if lost == "gone" else child._media.put(b"no picture", ".png")
+    request = Refine(image, "a red circle", 7)
+    await store.job(await store.user(), kind=request.kind, params=to_json(request))
+    job = await store.claimed()
+    await child._draw_and_store(Drawing(job))
+    assert (await store.get(job)).state == JobState.FAILED
+    assert "refused" in str(await store.sql("SELECT params FROM notice"))
 
 
 async def test_a_drawing_whose_cancel_came_at_the_last_moment_is_not_stored(store: Store, child: RenderChild) -> None:

@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.outcomes import Drawn, Dropped, OnStep, Outcome, Progress, ignore
@@ -16,7 +16,7 @@ _STEPS = 4
 class FakeEngine:
     revision = "fake"
 
-    def run(self, requests: Sequence[Request], on_step: OnStep = ignore) -> list[Outcome]:
+    def run(self, requests: Sequence[Request], pictures: Mapping[str, Any], on_step: OnStep = ignore) -> list[Outcome]:
         return [self._draw(request, index, on_step) for index, request in enumerate(requests)]
 
     def _draw(self, request: Request, index: int, on_step: OnStep) -> Outcome:

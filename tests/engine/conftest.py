@@ -13,10 +13,10 @@ from torch import nn
 from transformers.models.t5.configuration_t5 import T5Config
 from transformers.models.t5.modeling_t5 import T5EncoderModel
 
+from engine.components import Networks
 from engine.engine import Engine, load
 from engine.models.movq import MoVQ
 from engine.models.unet import Kandinsky3UNet
-from engine.weights import Networks
 
 torch.set_num_threads(1)  # several threads make a small network's first call far slower
 

@@ -1,7 +1,7 @@
 import pytest
 
 from engine import catalog
-from engine.requests import Request, RequestError, TextToImage
+from engine.requests import Inpaint, KeepOutline, Mix, Request, RequestError, TextToImage, Variation, kinds
 
 NANO = "kandinsky-nano"
 
@@ -32,7 +32,7 @@ def test_a_request_goes_to_its_lane(flash: bool, queue: str):
 @pytest.mark.parametrize("family", catalog.families(), ids=lambda family: family.name)
 def test_a_family_can_serve_what_it_offers(family: catalog.Family):
     assert family.default_size in family.sizes
-    assert set(family.lane_weights) == set(family.lanes)
+    assert {"flash", "base"} & set(family.lanes) <= set(family.unets)
     for language in family.languages:
         for prompt in catalog.examples(family.name, language):
             catalog.check(catalog.text_to_image(family.name, prompt, 1))
@@ -92,6 +92,49 @@ def test_an_unknown_family_is_refused():
 
     assert error.code == "family-unknown"
     assert NANO in error.values["families"]
+
+
+@pytest.mark.parametrize("size", [(0, 0), (63, 63), (65, 1024), (1, 8192), (8192, 8192), (10_048, 10_048), (192, 192)])
+@pytest.mark.parametrize("kind", [TextToImage, Mix])
+def test_a_size_beyond_the_limits_is_refused_with_them(size: tuple[int, int], kind: type[Request]):
+    words = {"prompt": "a cat"} if kind is TextToImage else {"images": ("a.png",)}
+    with pytest.raises(RequestError, match="multiples of 64 from 256 to 8192") as caught:
+        catalog.make(kind, "kandinsky-3.1", seed=1, width=size[0], height=size[1], **words)
+    assert (caught.value.code, caught.value.values["value"]) == ("size-not-served", f"{size[0]}x{size[1]}")
+
+
+@pytest.mark.parametrize("size", [(512, 512), (4096, 1024), (256, 8192)])
+def test_large_families_draw_more_sizes_than_they_offer(size: tuple[int, int]):
+    request = catalog.text_to_image("kandinsky-3.1", "a cat", 1, width=size[0], height=size[1])
+
+    assert request.size == size
+    assert size not in catalog.family("kandinsky-3.1").sizes
+
+
+def test_a_family_without_flash_draws_with_care():
+    assert not catalog.text_to_image("kandinsky-3.0", "a cat", 1).flash
+    assert refusal("a cat", "kandinsky-3.0", flash=True).code == "kind-not-served"
+
+
+def test_the_defaults_are_those_of_the_facts():
+    base = catalog.text_to_image("kandinsky-3.1", "a cat", 1, flash=False)
+    inpaint = catalog.make(Inpaint, "kandinsky-3.1", image="a", mask_image="b", prompt="a cat", seed=1)
+    variation = catalog.make(Variation, "kandinsky-3.1", image="a", seed=1)
+    outline = catalog.make(KeepOutline, "kandinsky-3.1", image="a", prompt="a cat", seed=1)
+
+    assert [request.guidance_scale for request in (base, inpaint, variation, outline)] == [3.0, 4.0, 7.5, 7.0]
+    assert [request.num_inference_steps for request in (base, inpaint, variation, outline)] == [50] * 4
+    assert (catalog.family("kandinsky-3.1").threshold, catalog.family("kandinsky-3.1").inpaint_threshold) == (0.99, 0.95)
+    assert variation.size == (1024, 1024)
+
+
+def test_each_family_serves_what_it_has_weights_for():
+    served = {family.name: set(family.kinds) for family in catalog.families()}
+    every = {each.kind for each in kinds() if each.__module__ == "engine.requests"}
+
+    assert served[NANO] == {"text-to-image"}
+    assert served["kandinsky-3.1"] == every
+    assert served["kandinsky-3.0"] == served["kandinsky-3.1-small"] == {"text-to-image", "image-to-image", "regions"}
 
 
 def test_a_kind_that_the_family_does_not_serve_is_refused():

@@ -1,7 +1,10 @@
+import pytest
 import torch
+from diffusers.pipelines.kandinsky3.pipeline_kandinsky3 import Kandinsky3Pipeline
+from transformers import BatchEncoding
 
-from engine.conditioning import MAX_TOKENS
-from engine.weights import Networks
+from engine.components import Networks
+from engine.conditioning import MAX_TOKENS, DiffusersTextConditioning
 
 PROMPT = "a big red circle"
 TOKENS = 5  # with the end of the sequence
@@ -65,3 +68,33 @@ def test_padding_adds_only_zeros_and_no_tokens(networks: Networks):
     assert torch.equal(longer.states[:, : TOKENS + 1], context.states)
     assert not longer.states[:, TOKENS + 1 :].any()
     assert longer.mask.sum() == context.mask.sum()
+
+
+class PaddingTokenizer:
+    """What diffusers' pipeline asks of a tokenizer: all texts at one length, with a mask."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._tokenizer = networks.conditioning.tokenizer
+
+    def __call__(self, text: str | list[str], max_length: int, **options: object) -> BatchEncoding:
+        ids = self._tokenizer.encode(text if isinstance(text, str) else text[0]).ids
+        missing = [0] * (max_length - len(ids))
+        mask = [1] * len(ids) + missing
+        return BatchEncoding({"input_ids": torch.tensor([ids + missing]), "attention_mask": torch.tensor([mask])})
+
+
+@pytest.mark.parametrize("negative_prompt", ["", "star", "a green star on the blue background with a big square"])
+def test_the_path_of_hub_checkpoints_is_that_of_diffusers(networks: Networks, negative_prompt: str):
+    conditioning = networks.conditioning
+    pipeline = Kandinsky3Pipeline(PaddingTokenizer(networks), conditioning.text_encoder, None, None, None)
+    cond, uncond, cond_mask, uncond_mask = pipeline.encode_prompt(
+        PROMPT, True, negative_prompt=negative_prompt or None, _cut_context=True, device=torch.device("cpu")
+    )
+    own = DiffusersTextConditioning(conditioning.tokenizer, conditioning.text_encoder, conditioning.projection)
+
+    with torch.inference_mode():
+        contexts = own.pair(PROMPT, negative_prompt)
+
+    for context, states, mask in zip(contexts, (cond, uncond), (cond_mask, uncond_mask), strict=True):
+        assert (context.states - conditioning.projection(states)).abs().max() <= 1e-5
+        assert torch.equal(context.mask, mask.bool())

@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
+from engine.components import Networks
 from engine.engine import Engine
 from engine.errors import BadPicture
 from engine.outcomes import Drawn
 from engine.pipelines.text_to_image import guide, predict, prepare, to_image
 from engine.requests import TextToImage
-from engine.weights import Networks
 
 REQUEST = TextToImage("a big red circle", 5, num_inference_steps=5)
 

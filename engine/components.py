@@ -1,0 +1,176 @@
+"""The networks that pipelines share: each is read from the family's folder when it is first asked for, and kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from transformers.models.t5.configuration_t5 import T5Config
+from transformers.models.t5.modeling_t5 import T5EncoderModel
+
+from engine.conditioning import DiffusersTextConditioning, TextConditioning
+from engine.families import PredictionType, TextPath, UNetWeights
+from engine.models.controlnet import Kandinsky3ControlNet
+from engine.models.movq import MoVQ
+from engine.models.picture_prompt import PicturePrompt
+from engine.models.unet import Kandinsky3UNet
+from engine.weights import Folder, settings
+
+_HUB_PROJECTION = "encoder_hid_proj."  # checkpoints in diffusers' layout keep the projection inside of the UNet
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a pipeline draws with. `dtype` is the UNet's; the decoder and the sampler's state are float32."""
+
+    conditioning: TextConditioning
+    unet: Kandinsky3UNet
+    movq: MoVQ
+    prediction_type: PredictionType
+    threshold: float
+    device: torch.device
+    dtype: torch.dtype
+
+
+class Components:
+    """A family's networks on one device, by what they are. A missing one is a WeightsError of the pipeline that needs it."""
+
+    def __init__(self, folder: Folder, device: torch.device, dtype: torch.dtype) -> None:
+        self.folder = folder
+        self.family = folder.family
+        self.device = device
+        self.dtype = dtype
+        self._parts: dict[object, Any] = {}
+
+    def once(self, key: object, load: Callable[[], Part]) -> Part:
+        """The part of this key, loaded when it is first asked for."""
+        if key not in self._parts:
+            self._parts[key] = load()
+        part: Part = self._parts[key]
+        return part
+
+    def drawing(self, use: str) -> Networks:
+        """UNet, text path and decoder for a use that the family names: "flash", "base" or "inpaint"."""
+        place = self.family.unets[use]
+        threshold = self.family.inpaint_threshold if use == "inpaint" else self.family.threshold
+        return Networks(
+            self.conditioning(place),
+            self.unet(place),
+            self.movq(),
+            self.family.prediction_type,
+            threshold,
+            self.device,
+            self.dtype,
+        )
+
+    def unet(self, place: UNetWeights) -> Kandinsky3UNet:
+        """A UNet, settled; uses whose tensors lie in the same folder share it."""
+
+        def load() -> Kandinsky3UNet:
+            # the text path projects before it zeroes the pads, so the UNet must not project
+            config = {"encoder_hid_dim": None}
+            unused = (_HUB_PROJECTION,) if self._text_path(place) == "diffusers" else ()
+            unet: Kandinsky3UNet = self._latent_network(place.unet, Kandinsky3UNet, self.dtype, config, unused)
+            unet.settle()
+            return unet
+
+        return self.once(place.unet, load)
+
+    def movq(self) -> MoVQ:
+        """The autoencoder, float32."""
+
+        def load() -> MoVQ:
+            movq: MoVQ = self._latent_network("movq", MoVQ, torch.float32, unused=("quantize.",))
+            return movq
+
+        return self.once("movq", load)
+
+    def controlnet(self) -> Kandinsky3ControlNet:
+        """The outline network, settled."""
+
+        def load() -> Kandinsky3ControlNet:
+            controlnet: Kandinsky3ControlNet = self._latent_network("controlnet", Kandinsky3ControlNet, self.dtype)
+            controlnet.settle()
+            return controlnet
+
+        return self.once("controlnet", load)
+
+    def picture_prompt(self) -> PicturePrompt:
+        """The adapter's own weights."""
+
+        def load() -> PicturePrompt:
+            adapter: PicturePrompt = self._latent_network("picture_prompt", PicturePrompt, self.dtype)
+            return adapter
+
+        return self.once("picture_prompt", load)
+
+    def text_encoder(self) -> T5EncoderModel:
+        """The T5 encoder, which all text paths share."""
+
+        def load() -> T5EncoderModel:
+            tied = {"encoder.embed_tokens.weight": "shared.weight"}
+            encoder: T5EncoderModel = self.folder.module("text_encoder", _text_encoder, self.dtype, self.device, tied=tied)
+            return encoder
+
+        return self.once("text_encoder", load)
+
+    def conditioning(self, place: UNetWeights) -> TextConditioning:
+        """The text path that a UNet was trained with."""
+        load = self._hub_conditioning if self._text_path(place) == "diffusers" else self._official_conditioning
+        return self.once((place.conditioning, self._text_path(place)), lambda: load(place.conditioning))
+
+    def _text_path(self, place: UNetWeights) -> TextPath:
+        return place.text_path or self.family.text_path
+
+    def _official_conditioning(self, name: str) -> TextConditioning:
+        tensors = self.folder.tensors(name, self.dtype)
+        try:
+            projection = _projection(tensors, "projection")
+            null_embedding = tensors["null_embedding"].reshape(len(tensors["projection.weight"]))
+        except (KeyError, ValueError, RuntimeError) as error:
+            path = self.folder.path / name
+            raise self.folder.broken(f"{path} does not hold a projection and a null_embedding that fit") from error
+        conditioning = TextConditioning(self.folder.tokenizer(), self.text_encoder(), projection, null_embedding)
+        return conditioning.to(self.device).eval().requires_grad_(False)
+
+    def _hub_conditioning(self, name: str) -> TextConditioning:
+        tensors = self.folder.tensors(name, self.dtype, _HUB_PROJECTION)
+        try:
+            projection = _projection(tensors, "projection_linear")
+        except (KeyError, ValueError, RuntimeError) as error:
+            path = self.folder.path / name
+            raise self.folder.broken(f"{path} does not hold a projection {_HUB_PROJECTION} that fits") from error
+        conditioning = DiffusersTextConditioning(self.folder.tokenizer(), self.text_encoder(), projection)
+        return conditioning.to(self.device).eval().requires_grad_(False)
+
+    def _latent_network(
+        self,
+        name: str,
+        network: type[nn.Module],
+        dtype: torch.dtype,
+        config: dict[str, Any] | None = None,
+        unused: tuple[str, ...] = (),
+    ) -> Any:
+        """One of our own networks, in channels-last layout.  config: what counts more than its file."""
+
+        def build(stored: dict[str, Any]) -> nn.Module:
+            return network(**settings(network, stored) | (config or {}))
+
+        module = self.folder.module(name, build, dtype, self.device, unused=unused)
+        return module.to(memory_format=torch.channels_last)
+
+
+def _projection(tensors: dict[str, torch.Tensor], linear: str) -> nn.Sequential:
+    """Linear of this name, without bias, then LayerNorm."""
+    width_out, width_in = tensors[f"{linear}.weight"].shape
+    with torch.device("meta"):
+        projection = nn.Sequential(nn.Linear(width_in, width_out, bias=False), nn.LayerNorm(width_out))
+    parts = {"0.weight": f"{linear}.weight", "1.weight": "projection_norm.weight", "1.bias": "projection_norm.bias"}
+    projection.load_state_dict({own: tensors[stored] for own, stored in parts.items()}, assign=True)
+    return projection
+
+
+def _text_encoder(config: dict[str, Any]) -> Any:
+    return T5EncoderModel(T5Config.from_dict(config))

@@ -1,0 +1,223 @@
+"""The families of weights as data: what each serves, with which defaults, from where and under which licence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from types import MappingProxyType
+from typing import Literal
+
+from engine import nano_world
+from engine.requests import (
+    MAX_PICTURES,
+    Beautify,
+    ImageToImage,
+    Inpaint,
+    KeepOutline,
+    Mix,
+    Outpaint,
+    Refine,
+    Regions,
+    TextToImage,
+    Translate,
+    Upscale,
+    Variation,
+)
+
+TextPath = Literal["official", "diffusers", "fork"]
+PredictionType = Literal["epsilon", "v_prediction"]
+Size = tuple[int, int]  # width, height in pixels
+
+
+@dataclass(frozen=True)
+class UNetWeights:
+    """Where a UNet and the projection and null embedding trained with it lie in the family's folder.
+
+    text_path: how its texts are prepared, if not as the family's (shared/engine-facts.md 3.4).
+    """
+
+    unet: str = "unet"
+    conditioning: str = "conditioning.safetensors"
+    text_path: TextPath | None = None
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """One way to hold the weights; `dtype` is the UNet's and text encoder's on an accelerator (a CPU runs float32)."""
+
+    name: str
+    dtype: Literal["float32", "bfloat16"]
+    gigabytes: float
+
+
+@dataclass(frozen=True)
+class SizeLimits:
+    """Any multiples of 64 within these limits are drawn, beside the sizes that menus offer."""
+
+    shortest: int
+    longest: int
+    largest_area: int
+
+    def allow(self, width: int, height: int) -> bool:
+        """Whether a picture of this size is drawn."""
+        short, long = sorted((width, height))
+        even = width % 64 == 0 and height % 64 == 0
+        return even and self.shortest <= short and long <= self.longest and width * height <= self.largest_area
+
+    def __str__(self) -> str:
+        area = self.largest_area / 1e6
+        return f"multiples of 64 from {self.shortest} to {self.longest} with at most {area:.1f} megapixels"
+
+
+@dataclass(frozen=True, eq=False)  # one instance per family; mappings have no hash
+class Family:
+    """A set of weights that serves requests.
+
+    kinds: of requests.  lanes: that workers can load.  unets: by what they are for: "flash", "base", "inpaint".  sizes: (width,
+    height) that menus offer.  free_sizes: what is drawn beside them.  languages: of prompts.  small_world: prompts are limited to
+    the words of `nano_world`.  text_path: how its text conditioning was trained (shared/engine-facts.md 3).  threshold,
+    inpaint_threshold: quantile of dynamic thresholding in the base sampler.  weights: a hub repository, "package", or "" if none
+    are published.  mend: what to do when they are missing or damaged.
+    """
+
+    name: str
+    title: str
+    kinds: tuple[str, ...]
+    lanes: tuple[str, ...]
+    unets: Mapping[str, UNetWeights]
+    sizes: tuple[Size, ...]
+    default_size: Size
+    languages: tuple[str, ...]
+    text_path: TextPath
+    prediction_type: PredictionType
+    weights: str
+    licence: str
+    memory: tuple[MemoryPlan, ...]
+    mend: str
+    examples: Mapping[str, tuple[str, ...]]
+    free_sizes: SizeLimits | None = None
+    small_world: bool = False
+    num_inference_steps: int = 50
+    guidance_scale: float = 3.0
+    eta: float = 1.0
+    threshold: float = 0.99
+    inpaint_threshold: float = 0.95
+    max_pictures: int = MAX_PICTURES
+
+
+# Training went from 256 to sides of 768 to 1024; beyond a megapixel a picture is drawn as overlapping windows of that size.
+_TRAINED = tuple(product(range(768, 1025, 64), range(768, 1025, 64)))
+_FREE = SizeLimits(shortest=256, longest=8192, largest_area=8192 * 1024)
+
+_BIG_EXAMPLES = MappingProxyType(
+    {
+        "en": (
+            "A cat in glasses at a computer",
+            "Lego figure at the waterfall",
+            "A red apple on a wooden table, soft morning light",
+            "An old lighthouse in a storm, oil painting",
+        )
+    }
+)
+
+NANO = Family(
+    name="kandinsky-nano",
+    title="Kandinsky nano",
+    kinds=(TextToImage.kind,),
+    lanes=("flash", "base"),
+    unets=MappingProxyType({"flash": UNetWeights(), "base": UNetWeights()}),  # Flash is the same UNet in four steps
+    sizes=((128, 128),),
+    default_size=(128, 128),
+    languages=("en", "ru"),
+    text_path="official",
+    prediction_type="v_prediction",
+    weights="package",
+    licence="Apache-2.0",
+    memory=(MemoryPlan("full", "float32", 0.1),),
+    mend="install kandinsky-bot again, or restore engine/data/kandinsky-nano from git",
+    small_world=True,
+    guidance_scale=0.5,  # measured: more bends the outlines (training/README.md)
+    examples=nano_world.EXAMPLES,
+)
+
+KANDINSKY_3_1 = Family(
+    name="kandinsky-3.1",
+    title="Kandinsky 3.1",
+    kinds=tuple(
+        each.kind
+        for each in (
+            TextToImage,
+            ImageToImage,
+            Refine,
+            Variation,
+            Mix,
+            Inpaint,
+            Outpaint,
+            KeepOutline,
+            Regions,
+            Upscale,
+            Beautify,
+            Translate,
+        )
+    ),
+    lanes=("flash", "base", "edit", "upscale", "language"),
+    unets=MappingProxyType(
+        {
+            "flash": UNetWeights("unet_flash", "conditioning_flash.safetensors"),
+            "base": UNetWeights("unet", "conditioning.safetensors"),
+            "inpaint": UNetWeights("unet_inpainting", "conditioning_inpainting.safetensors"),
+        }
+    ),
+    sizes=_TRAINED,
+    default_size=(1024, 1024),
+    free_sizes=_FREE,
+    languages=("en",),
+    text_path="official",
+    prediction_type="epsilon",
+    weights="ai-forever/Kandinsky3.1",
+    licence="Apache-2.0",
+    memory=(MemoryPlan("full", "bfloat16", 26.0),),
+    mend="put its converted weights into the folder kandinsky-bot/weights/kandinsky-3.1 of ~/.local/share",
+    examples=_BIG_EXAMPLES,
+)
+
+KANDINSKY_3_0 = Family(
+    name="kandinsky-3.0",
+    title="Kandinsky 3.0",
+    kinds=tuple(each.kind for each in (TextToImage, ImageToImage, Regions)),  # the hub folder holds no inpainting UNet
+    lanes=("base",),
+    unets=MappingProxyType({"base": UNetWeights(conditioning="unet")}),  # the projection lies inside of the UNet
+    sizes=_TRAINED,
+    default_size=(1024, 1024),
+    free_sizes=_FREE,
+    languages=("en",),
+    text_path="diffusers",
+    prediction_type="epsilon",
+    weights="kandinsky-community/kandinsky-3",
+    licence="Apache-2.0",
+    memory=(MemoryPlan("full", "bfloat16", 26.0),),
+    mend="put that hub repository into the folder kandinsky-bot/weights/kandinsky-3.0 of ~/.local/share",
+    examples=_BIG_EXAMPLES,
+)
+
+KANDINSKY_3_1_SMALL = Family(
+    name="kandinsky-3.1-small",
+    title="Kandinsky 3.1 Small",
+    kinds=tuple(each.kind for each in (TextToImage, ImageToImage, Regions)),
+    lanes=("base",),
+    unets=MappingProxyType({"base": UNetWeights()}),
+    sizes=_TRAINED,
+    default_size=(1024, 1024),
+    free_sizes=_FREE,
+    languages=("en",),
+    text_path="official",
+    prediction_type="epsilon",
+    weights="",
+    licence="that of your weights",
+    memory=(MemoryPlan("full", "bfloat16", 6.0),),
+    mend="bring your weights: none are published; put yours into kandinsky-bot/weights/kandinsky-3.1-small of ~/.local/share",
+    examples=_BIG_EXAMPLES,
+)
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {each.name: each for each in (NANO, KANDINSKY_3_1, KANDINSKY_3_0, KANDINSKY_3_1_SMALL)}
+)

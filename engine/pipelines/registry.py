@@ -1,0 +1,29 @@
+"""Which pipeline serves which kind of request: one line a mode."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from PIL.Image import Image
+
+from engine.components import Components
+from engine.outcomes import Outcome
+from engine.pipelines.text_to_image import TextToImagePipeline
+from engine.requests import Request, TextToImage
+from engine.watch import Watch
+
+
+class Pipeline(Protocol):
+    """One way to answer one kind of request."""
+
+    def __call__(self, request: Any, pictures: Mapping[str, Image], watch: Watch) -> Outcome:
+        """Answer a request; `pictures` has all of its sources.
+
+        Raises: GivenUp when the watch says so, RequestError for a picture that cannot be used, BadPicture.
+        """
+
+
+Build = Callable[[Components, str], Pipeline]
+
+PIPELINES: Mapping[type[Request], Build] = {
+    TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
+}

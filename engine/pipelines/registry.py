@@ -8,7 +8,8 @@ from PIL.Image import Image
 from engine.components import Components
 from engine.outcomes import Outcome
 from engine.pipelines.text_to_image import TextToImagePipeline
-from engine.requests import Request, TextToImage
+from engine.pipelines.upscaling import Upscaling
+from engine.requests import Request, TextToImage, Upscale
 from engine.watch import Watch
 
 
@@ -26,4 +27,5 @@ Build = Callable[[Components, str], Pipeline]
 
 PIPELINES: Mapping[type[Request], Build] = {
     TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
+    Upscale: lambda parts, lane: Upscaling(parts),
 }

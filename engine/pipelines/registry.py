@@ -12,7 +12,8 @@ from engine.pipelines.inpaint import InpaintPipeline, OutpaintPipeline
 from engine.pipelines.judged import judged
 from engine.pipelines.language import LanguagePipeline, prompt_writer
 from engine.pipelines.text_to_image import TextToImagePipeline
-from engine.requests import Beautify, ImageToImage, Inpaint, Outpaint, Refine, Request, TextToImage, Translate
+from engine.pipelines.upscaling import Upscaling
+from engine.requests import Beautify, ImageToImage, Inpaint, Outpaint, Refine, Request, TextToImage, Translate, Upscale
 from engine.watch import Watch
 
 
@@ -34,6 +35,7 @@ _DRAWING: Mapping[type[Request], Build] = {
     Refine: lambda parts, lane: RefinePipeline(parts.drawing(lane)),
     Inpaint: lambda parts, lane: InpaintPipeline(parts.drawing("inpaint")),
     Outpaint: lambda parts, lane: OutpaintPipeline(parts.drawing("inpaint")),
+    Upscale: lambda parts, lane: Upscaling(parts),
 }
 _WRITING: Mapping[type[Request], Build] = {
     Beautify: lambda parts, lane: LanguagePipeline(prompt_writer(parts).beautify),

@@ -23,10 +23,9 @@ from engine.models.controlnet import Kandinsky3ControlNet
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
 from engine.models.unet import Kandinsky3UNet
+from tests.engine.safety.tiny import write_checker
 
 torch.set_num_threads(1)  # several threads make a small network's first call far slower
-
-from tests.engine.safety.tiny import write_checker
 
 FAMILY = "kandinsky-nano"
 EVERY_MODE = "kandinsky-3.1"

@@ -11,7 +11,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,7 @@ from bot import jobs, metrics
 from bot.broker import Bell
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
-from engine.requests import RequestError, from_json, image_seed
+from engine.requests import RequestError, from_json
 from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
 from storage.errors import LostLease, MediaMissing
@@ -193,17 +193,16 @@ class RenderChild:
         job = drawing.job
         started = time.monotonic()
         try:
-            request = from_json(job.params)
             outcome, files = await self._loop.run_in_executor(self._engine_thread, self._draw, drawing)
             if not files:
                 await self._stop(drawing, outcome)
                 return
-            media = await self._put(job, [data for data, _ in files])
+            media = await self._put(job, [data for data, *_ in files])
             if media is None:
                 return
             pictures = [
-                NewPicture(index, media_id, image_seed(request, index), *size)
-                for index, (media_id, (_, size)) in enumerate(zip(media, files, strict=True))
+                NewPicture(index, media_id, seed, *size)
+                for index, (media_id, (_, seed, size)) in enumerate(zip(media, files, strict=True))
             ]
             reached(Place.BEFORE_RENDERED)
             if not await self._store_at_last(drawing, pictures):
@@ -232,8 +231,8 @@ class RenderChild:
         await asyncio.sleep(_FULL_DISK_S)
         return None
 
-    def _draw(self, drawing: Drawing) -> tuple["Outcome", list[tuple[bytes, tuple[int, int]]]]:
-        """Run the engine in its thread and encode what it drew."""
+    def _draw(self, drawing: Drawing) -> tuple["Outcome", list[tuple[bytes, int, tuple[int, int]]]]:
+        """Run the engine in its thread and encode what it drew, each picture with its seed and size."""
         from engine.outcomes import Drawn
         from engine.pictures import decoded
 
@@ -242,8 +241,8 @@ class RenderChild:
         with logging_about(job=drawing.job.public_id):  # the engine's thread does not know the task that asked
             pictures = {media_id: decoded(self._media.get(media_id)) for media_id in request.sources}
             (outcome,) = self._engine.run([request], pictures, on_step=drawing.on_step)
-        images: Sequence[Any] = outcome.images if isinstance(outcome, Drawn) else ()
-        return outcome, [(_png(image), image.size) for image in images]
+        drawn = zip(outcome.images, outcome.seeds, strict=True) if isinstance(outcome, Drawn) else ()
+        return outcome, [(_png(image), seed, image.size) for image, seed in drawn]
 
     async def _stop(self, drawing: Drawing, outcome: "Outcome") -> None:
         """End a job that brought no picture."""

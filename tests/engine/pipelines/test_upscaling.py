@@ -16,6 +16,7 @@ from engine.outcomes import Drawn, Dropped, Progress
 from engine.pipelines.upscaling import FOLDERS, REFINER_CONTEXT
 from engine.requests import RequestError, Upscale
 from tests.engine.conftest import CONTEXT_WIDTH, tiny_movq, tiny_unet
+from tests.engine.safety.tiny import write_checker
 
 PICTURES = {"flower": Image.effect_noise((37, 30), 60).convert("RGB")}
 
@@ -29,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         SuperResolutionUNet(**tiny, num_resnet_blocks=(2, 2, 2, 2)).save_pretrained(path / name)
     tiny_unet().save_pretrained(path / "unet_flash")
     tiny_movq().save_pretrained(path / "movq")
+    write_checker(path)
     mask = (torch.arange(128) < 1).long()[None]
     save_file({"context": torch.randn(1, 128, CONTEXT_WIDTH).half(), "context_mask": mask}, path / REFINER_CONTEXT)
     return path

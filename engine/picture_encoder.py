@@ -11,6 +11,7 @@ from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, per channel in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
+LONGEST = 16  # times the shorter side: 1 x 8192 would grow to 224 x 1,835,008, of which the middle counts
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,18 @@ class PictureEncoder:
 def pixel_values(picture: Image.Image, size: int) -> Tensor:
     """The middle square of an RGB picture as CLIP reads it: (1, 3, size, size), mean and deviation taken out.
 
-    The square is cut while scaling, so that a picture of 1 x 8192 does not grow to 224 x 1,835,008 on the way.
     Source: huggingface/transformers models/clip/image_processing_pil_clip.py: CLIPImageProcessorPil.
     """
-    short, long = min(picture.size), max(picture.size)
-    scaled = int(size * long / short)  # of the longer side
-    start = (scaled - size) // 2 * long / scaled
-    end = start + size * long / scaled
-    box = (start, 0.0, end, float(short)) if picture.width >= picture.height else (0.0, start, float(short), end)
-    square = picture.resize((size, size), Image.Resampling.BICUBIC, box)
+    picture = _middle(picture, LONGEST * min(picture.size), LONGEST * min(picture.size))
+    short = min(picture.size)
+    width, height = (int(size * side / short) for side in picture.size)
+    square = _middle(picture.resize((width, height), Image.Resampling.BICUBIC), size, size)
     pixels = torch.from_numpy(np.array(square, dtype=np.float32) / 255)  # (size, size, 3)
     return ((pixels - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1)[None]
+
+
+def _middle(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """What of the middle of a picture fits into this size."""
+    width, height = min(width, picture.width), min(height, picture.height)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))

@@ -19,7 +19,7 @@ def encoder() -> PictureEncoder:
     return PictureEncoder(CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP)).eval(), CLIP["image_size"])
 
 
-@pytest.mark.parametrize("size", [(224, 224), (300, 500), (500, 333), (640, 97), (225, 224), (31, 1000), (1, 1), (7, 3)])
+@pytest.mark.parametrize("size", [(224, 224), (300, 500), (500, 333), (640, 97), (225, 224), (70, 1000), (1, 1), (7, 3), (16, 1)])
 def test_pixels_are_those_of_clips_own_processor(size: tuple[int, int]):
     processor = CLIPImageProcessorPil(image_mean=MEAN, image_std=STD)
     expected = processor(photo(*size), return_tensors="pt").pixel_values
@@ -32,12 +32,17 @@ def test_pixels_are_those_of_clips_own_processor(size: tuple[int, int]):
 def test_the_numbers_are_those_of_the_published_processor():
     processor = CLIPImageProcessorPil()
 
-    assert (processor.image_mean, processor.image_std, processor.crop_size["height"]) == (list(MEAN), list(STD), 224)
+    assert (tuple(processor.image_mean), tuple(processor.image_std), processor.crop_size["height"]) == (MEAN, STD, 224)
 
 
 @pytest.mark.parametrize("size", [(1, 8192), (20_000, 3)])
-def test_a_very_thin_picture_needs_no_more_memory_than_another(size: tuple[int, int]):
+def test_a_very_thin_picture_is_cut_before_it_grows(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch):
+    grown = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda picture, size, *rest: grown.append(size) or resize(picture, size, *rest))
+
     assert pixel_values(photo(*size), 224).shape == (1, 3, 224, 224)
+    assert max(*grown[0]) == 224 * 16
 
 
 @torch.inference_mode()

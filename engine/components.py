@@ -1,5 +1,6 @@
 """The networks that pipelines share: each is read from the family's folder when it is first asked for, and kept."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -25,6 +26,8 @@ from engine.models.unet import Kandinsky3UNet
 from engine.picture_encoder import PictureEncoder
 from engine.weights import Folder, settings
 
+_LATENT_AREA = 64  # pixels per latent
+LATENT_MULTIPLE = 8  # sides of latents are multiples of it
 _HUB_PROJECTION = "encoder_hid_proj."  # checkpoints in diffusers' layout keep the projection inside of the UNet
 _CLIP_POSITIONS = "vision_model.embeddings.position_ids"
 _FORK_PATHS: Mapping[str, type[ForkTextConditioning]] = {"fork": ForkTextConditioning, "fork-outline": OutlineTextConditioning}
@@ -33,15 +36,25 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Networks:
-    """What a pipeline draws with. `dtype` is the UNet's; the decoder and the sampler's state are float32."""
+    """What a pipeline draws with. `dtype` is the UNet's; the decoder and the sampler's state are float32.
+
+    areas: the smallest and the largest, in pixels, that the networks were trained for.
+    """
 
     conditioning: TextConditioning
     unet: Kandinsky3UNet
     movq: MoVQ
     prediction_type: PredictionType
     threshold: float
+    areas: tuple[int, int]
     device: torch.device
     dtype: torch.dtype
+
+    def window(self, height: int, width: int) -> tuple[int, int]:
+        """The part of a picture (h, w), in latents, that one pass draws: all, unless it is more than a quarter too large."""
+        largest = self.areas[1] // _LATENT_AREA
+        side = math.isqrt(largest) // LATENT_MULTIPLE * LATENT_MULTIPLE
+        return (height, width) if 4 * height * width <= 5 * largest else (min(height, side), min(width, side))
 
 
 class Components:
@@ -71,6 +84,7 @@ class Components:
             self.movq(),
             self.family.prediction_type,
             threshold,
+            self.family.areas,
             self.device,
             self.dtype,
         )
@@ -79,8 +93,8 @@ class Components:
         """A UNet, settled; uses whose tensors lie in the same folder share it."""
 
         def load() -> Kandinsky3UNet:
-            # the text path projects before it zeroes the pads, so the UNet must not project
-            config = {"encoder_hid_dim": None}
+            # the text path projects before it zeroes the pads, so the UNet must not project; inpainting reads 9 channels
+            config = {"encoder_hid_dim": None, "out_channels": 4}
             unused = (_HUB_PROJECTION,) if self._text_path(place) == "diffusers" else ()
             unet: Kandinsky3UNet = self._latent_network(place.unet, Kandinsky3UNet, self.dtype, config, unused)
             unet.settle()

@@ -103,6 +103,12 @@ class Family:
     inpaint_threshold: float = 0.95
     max_pictures: int = MAX_PICTURES
 
+    @property
+    def areas(self) -> tuple[int, int]:
+        """The smallest and the largest area, in pixels, that its networks were trained for."""
+        areas = [width * height for width, height in self.sizes]
+        return min(areas), max(areas)
+
 
 # Training went from 256 to sides of 768 to 1024; beyond a megapixel a picture is drawn as overlapping windows of that size.
 _TRAINED = tuple(product(range(768, 1025, 64), range(768, 1025, 64)))

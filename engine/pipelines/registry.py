@@ -7,8 +7,10 @@ from PIL.Image import Image
 
 from engine.components import Components
 from engine.outcomes import Outcome
+from engine.pipelines.image_to_image import ImageToImagePipeline, RefinePipeline
+from engine.pipelines.inpaint import InpaintPipeline, OutpaintPipeline
 from engine.pipelines.text_to_image import TextToImagePipeline
-from engine.requests import Request, TextToImage
+from engine.requests import ImageToImage, Inpaint, Outpaint, Refine, Request, TextToImage
 from engine.watch import Watch
 
 
@@ -26,4 +28,8 @@ Build = Callable[[Components, str], Pipeline]
 
 PIPELINES: Mapping[type[Request], Build] = {
     TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
+    ImageToImage: lambda parts, lane: ImageToImagePipeline(parts.drawing(lane)),
+    Refine: lambda parts, lane: RefinePipeline(parts.drawing(lane)),
+    Inpaint: lambda parts, lane: InpaintPipeline(parts.drawing("inpaint")),
+    Outpaint: lambda parts, lane: OutpaintPipeline(parts.drawing("inpaint")),
 }

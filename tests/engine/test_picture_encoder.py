@@ -5,7 +5,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from engine.picture_encoder import MEAN, STD, PictureEncoder, pixel_values
-from tests.engine.tiny import CLIP
+from tests.engine.conftest import CLIP
 
 
 def photo(width: int, height: int) -> Image.Image:

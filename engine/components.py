@@ -20,6 +20,7 @@ from engine.conditioning import (
 )
 from engine.families import PredictionType, TextPath, UNetWeights
 from engine.models.controlnet import Kandinsky3ControlNet
+from engine.models.hed import HED
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
 from engine.models.unet import Kandinsky3UNet
@@ -139,6 +140,15 @@ class Components:
             return PictureEncoder(network, network.config.image_size)
 
         return self.once("image_encoder", load)
+
+    def edge_detector(self) -> HED:
+        """The network that finds outlines, float32: it reads 0..255."""
+
+        def load() -> HED:
+            detector: HED = self.folder.module("hed", lambda config: HED(), torch.float32, self.device)
+            return detector
+
+        return self.once("hed", load)
 
     def text_encoder(self) -> T5EncoderModel:
         """The T5 encoder, which all text paths share."""

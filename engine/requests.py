@@ -272,7 +272,8 @@ class Regions(GuidedRequest):
     """Draw each prompt in its own part of the picture.
 
     map_image: one flat colour for each of `region_prompts`, in the order in which they are first met, reading from the top left;
-    black is no region, and there `prompt` alone is drawn.  base_ratio: how much `prompt` counts inside the regions.
+    black is no region, and there `prompt` alone is drawn, or all of the regions' prompts if it is empty.  base_ratio: how much it
+    counts inside the regions.
     """
 
     rules = _OPTIONAL_PROMPT

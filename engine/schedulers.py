@@ -160,3 +160,41 @@ class FlashSampler:
 
     def _noised(self, x0: Tensor, index: int, noise: Sequence[Tensor]) -> Tensor:
         return noised(x0, self._alphas[self.timesteps[index]], noise[index + 1])
+
+
+class HubSampler:
+    """The many-step sampler of the hub's configuration, which picture prompts and outlines were published with: DDPM.
+
+    Times end at 1 and have a stride of floor(1000 / steps), so that few steps begin late: 50 at 981, 7 at 853. Clean latents
+    are clipped to [-1, 1], and the last step returns them. `eta` stands under the square root, as in `BaseSampler`; 1 is DDPM.
+    Source: huggingface/diffusers schedulers/scheduling_ddpm.py with timestep_spacing "leading", steps_offset 1, clip_sample.
+    """
+
+    def __init__(self, num_inference_steps: int, eta: float, prediction_type: PredictionType) -> None:
+        self._stride = TRAIN_TIMESTEPS // num_inference_steps
+        last = (num_inference_steps - 1) * self._stride + 1
+        self.timesteps: tuple[int, ...] = tuple(range(last, 0, -self._stride))
+        self.noise_count = len(self.timesteps)  # one to start from, one per step but the last
+        self._alphas = alphas_cumprod()
+        self._eta = eta
+        self._prediction_type = prediction_type
+
+    def start(self, noise: Sequence[Tensor]) -> Tensor:
+        """Pure noise."""
+        return noise[0]
+
+    def start_from(self, latents: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """A picture noised to the first time."""
+        return noised(latents, self._alphas[self.timesteps[0]], noise[0])
+
+    def step(self, prediction: Tensor, index: int, sample: Tensor, noise: Sequence[Tensor]) -> Step:
+        """Move to the next time with the noise direction recomputed from the clipped clean latents."""
+        alpha = self._alphas[self.timesteps[index]]
+        x0 = predicted_x0(prediction, sample, alpha, self._prediction_type).clamp(-1, 1)
+        if index == len(self.timesteps) - 1:
+            return Step(x0, x0)
+        alpha_prev = self._alphas[self.timesteps[index] - self._stride]
+        noise_pred = (sample - alpha.sqrt() * x0) / (1 - alpha).sqrt()
+        variance = self._eta * (1 - alpha / alpha_prev) * (1 - alpha_prev) / (1 - alpha)
+        moved = alpha_prev.sqrt() * x0 + (1 - alpha_prev - variance).sqrt() * noise_pred
+        return Step(moved + variance.sqrt() * noise[index + 1], x0)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from torch import nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.models.t5.configuration_t5 import T5Config
 from transformers.models.t5.modeling_t5 import T5EncoderModel
 
@@ -20,6 +22,7 @@ from engine.components import Components, Networks
 from engine.engine import Engine, load
 from engine.families import SizeLimits
 from engine.models.controlnet import Kandinsky3ControlNet
+from engine.models.hed import HED
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
 from engine.models.unet import Kandinsky3UNet
@@ -36,6 +39,15 @@ SMALL_SIZES = {  # as if its networks had been trained on pictures of these size
 }
 WORDS = ("<pad>", "</s>", "<unk>", "a", "red", "blue", "green", "circle", "star", "square", "big", "on", "background", "the")
 CONTEXT_WIDTH = 32
+CLIP: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "patch_size": 8,
+    "image_size": 16,
+    "projection_dim": 24,
+}
 
 
 def awaken(network: nn.Module) -> None:
@@ -118,6 +130,10 @@ def write_every_mode(folder: Path) -> None:
     tiny_picture_prompt().save_pretrained(folder / "picture_prompt")
     tiny_controlnet().save_pretrained(folder / "controlnet")
     write_checker(folder)
+    CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP)).save_pretrained(folder / "image_encoder")
+    (folder / "hed").mkdir()
+    save_file(HED().state_dict(), folder / "hed" / "diffusion_pytorch_model.safetensors")
+    (folder / "hed" / "config.json").write_text("{}")
 
 
 def write_conditioning(path: Path) -> None:

@@ -124,3 +124,19 @@ def test_noise_of_a_picture_does_not_depend_on_its_neighbours():
     assert all(torch.equal(one[0], three[1]) for one, three in zip(alone, among, strict=True))
     assert not torch.equal(among[0][0], among[0][1])
     assert not torch.equal(alone[0], alone[1])
+
+
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_every_count_of_steps_gives_finite_latents(eta: float):
+    """Rounding leaves less than nothing under a root near time 999 if it is written as in DDIM: 5 steps of diffusers are NaN."""
+    for steps in range(1, 101):
+        sampler = BaseSampler(steps, eta, 0.99, "epsilon")
+        assert torch.isfinite(run(sampler, draw_noise([1], sampler.noise_count, (4, 2, 2), CPU))).all(), steps
+
+
+@pytest.mark.parametrize(("strength", "times"), [(0.0, ()), (0.3, (299, 199, 99)), (0.79, (699, 599, 499, 399, 299, 199, 99))])
+def test_strength_takes_the_last_steps(strength: float, times: tuple[int, ...]):
+    sampler = BaseSampler(10, 1.0, 0.99, "epsilon", strength)
+
+    assert sampler.timesteps == times
+    assert sampler.noise_count == len(times)

@@ -1,8 +1,7 @@
-"""What to draw: frozen requests that serialise to canonical JSON.
+"""What to draw: frozen requests that serialise to canonical JSON. Pictures are named by media id.
 
 Imports the standard library only, so a bot process can build, check and store requests without loading a network.
-A later kind of request is one more class under `@kind`; a field means the same in every kind and has its rule in
-`engine.request_fields`. Pictures are named by media id.
+A field means the same in every kind of request and has its rule in `engine.request_fields`.
 """
 
 from dataclasses import KW_ONLY, dataclass

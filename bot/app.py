@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -99,7 +100,8 @@ class Application:
         jobs = Jobs(self._db, settings, self._ring_soon)
         self._jobs = jobs
         media = MediaStore(storage.media)
-        lease = (self._lease_name("deliver"), process_name())
+        self._owner = f"{process_name()}:{secrets.token_hex(4)}"  # in containers, two processes may have one name
+        lease = (self._lease_name("deliver"), self._owner)
         self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media, Limiter(limits=limits), lease)
         desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
@@ -182,7 +184,7 @@ class Application:
         while True:
             metrics.moved("sweep")
             try:
-                await self._jobs.sweep()
+                await self._jobs.sweep(self._bot.id)
                 await forget_old(self._db, self._bot.id)
                 await self._dialogs.forget_expired()
                 self._deliverer.limiter.forget_idle()
@@ -193,7 +195,7 @@ class Application:
 
     async def _lead(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` only while this process holds its lease, so that a second process can stand by."""
-        name, owner = self._lease_name(what), process_name()
+        name, owner = self._lease_name(what), self._owner
         try:
             while True:
                 metrics.moved(f"lease {what}")

@@ -74,8 +74,6 @@ class Deliverer:
         self._own_errors = OwnErrors(self._outbox)
         self._revoked = False  # whether Telegram knows the token no more
         self._orphans_at = time.monotonic() + _ORPHANS_S  # when to look for rows that say `sending` though nobody sends them
-        self._own_errors = OwnErrors(self._outbox)
-        self._revoked = False  # whether Telegram knows the token no more
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
         self._look_at = 0.0
 
@@ -167,7 +165,7 @@ class Deliverer:
         except Exception as error:
             log.error("delivery: %s: %s", type(error).__name__, error, exc_info=True)
             if owed is not None:
-                await self._own_errors.after(owed, type(error).__name__)
+                await self._own_errors.after(owed, error)
         finally:
             self._busy.pop(chat_id, None)
             self._settled.add(chat_id)
@@ -193,7 +191,7 @@ class Deliverer:
             await self._outbox.status_sent(job, tried.answer.message_id)
             self._own_errors.forget(delivery)
         elif tried.fate == Fate.NOT_APPLIED:
-            await self._outbox.again(job.id, 0, self._delay(job.chat_id, tried, 0), tried.error)
+            await self._outbox.again(job.id, 0, self._delay(job.chat_id, tried, delivery.attempt), tried.error)
         else:
             state = SendState.UNKNOWN if tried.fate == Fate.AMBIGUOUS else SendState.FAILED
             await self._outbox.settled(job.id, 0, state, tried.error)
@@ -225,7 +223,7 @@ class Deliverer:
                 await self._after_result(delivery, job, tried, job.status_message_id, form, safe=True)
                 return
             await self._outbox.no_status_message(job.id)
-        elif again:
+        if again:
             await self._make_room(delivery, job, language, form)
             return
         await self._outbox.sending(delivery)
@@ -235,6 +233,7 @@ class Deliverer:
     async def _make_room(self, delivery: Delivery, job: Job, language: str, form: str) -> None:
         """A picture was sent, perhaps: before its one copy, send a line of text for it to replace. So no third can come."""
         said = self.messages.coming(language)
+        await self._outbox.sending(delivery)
         tried = await self._try(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             await self._outbox.again(job.id, 1, 0.0, None, unknown=True, message_id=tried.answer.message_id)

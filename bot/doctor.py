@@ -194,7 +194,7 @@ class Doctor:
             await asyncio.to_thread(connect)
         except Exception as error:
             raise Wrong(
-                f"BROKER_URL: {scheme} does not answer ({_brief(error)}); is it running, and the address right?"
+                f"BROKER_URL: {scheme} does not answer ({_brief(error)}); is it running, and are address and password right?"
             ) from None
         return f"{scheme} answers"
 

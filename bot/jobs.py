@@ -145,19 +145,29 @@ class Jobs:
         for queue in {job.queue for job in lost}:
             await self._ring(queue, 1)
 
-    async def sweep(self) -> None:
-        """Take back jobs whose worker died, stop what is overdue, and ring bells that were lost."""
+    async def sweep(self, bot_id: int | None = None) -> None:
+        """Take back jobs whose worker died, stop what is overdue, and ring bells that were lost.
+
+        Of several bots on one database each ends what is late of its own: another's time stands still while that one is away.
+        """
         take_back = partial(give_back, why="worker lost", max_crashes=self._settings.max_crashes)
         metrics.swept("worker lost", len(await self._each(JobRepository.lost, take_back)))
         await self._each(JobRepository.unwanted, partial(give_back, why="cancelled while it was given back"))
         async with self._db.begin() as session:
-            passed_s = await LeaseRepository(session).since("swept")
+            passed_s = await LeaseRepository(session).since("swept" if bot_id is None else f"swept:{bot_id}")
             if passed_s > _ASLEEP_S:  # the bot itself was away: nobody's time ran out meanwhile
-                await JobRepository(session).extend_deadlines(passed_s)
+                await JobRepository(session).extend_deadlines(passed_s, bot_id=bot_id)
             bells = await self._bells(session, passed_s)
             await WorkerRepository(session).forget_older(3600)
-        metrics.swept("overdue", len(await self._each(JobRepository.overdue, partial(fail, error_class="deadline"))))
-        metrics.swept("undelivered", len(await self._each(_undelivered, partial(undeliverable, error="too late"))))
+
+        def overdue(jobs: JobRepository, only: int | None) -> Awaitable[list[Job]]:
+            return jobs.overdue(only, bot_id)
+
+        def undelivered(jobs: JobRepository, only: int | None) -> Awaitable[list[Job]]:
+            return jobs.undelivered(_BRING_S, only, bot_id)
+
+        metrics.swept("overdue", len(await self._each(overdue, partial(fail, error_class="deadline"))))
+        metrics.swept("undelivered", len(await self._each(undelivered, partial(undeliverable, error="too late"))))
         for queue, times in bells:
             metrics.swept("rang", times)
             await self._ring(queue, times)
@@ -222,10 +232,6 @@ async def undeliverable(session: AsyncSession, job: Job, error: str | None) -> N
     """
     await DeliveryRepository(session).mark(job.id, 1, SendState.FAILED, error=error)
     await fail(session, job, "undeliverable")
-
-
-def _undelivered(jobs: JobRepository, only: int | None) -> Awaitable[list[Job]]:
-    return jobs.undelivered(_BRING_S, only)
 
 
 async def give_back(session: AsyncSession, job: Job, why: str, max_crashes: int | None = None) -> None:

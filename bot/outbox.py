@@ -54,7 +54,7 @@ class Outbox:
     async def interrupted(self, but: Collection[Delivery | Notice] = ()) -> None:
         """What a deliverer left behind has an unknown fate; `but` is what is being sent now."""
         async with self._db.begin() as session:
-            await DeliveryRepository(session).interrupted(self._bot_id, but)
+            await DeliveryRepository(session).interrupted(self._bot_id, but, self._lease)
 
     async def job(self, job_id: int) -> Job:
         async with self._db.alone() as session:

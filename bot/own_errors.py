@@ -6,6 +6,7 @@ from collections import Counter
 
 from bot.outbox import Outbox
 from storage.domain import Delivery, Notice, SendState
+from storage.errors import MediaAway
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +21,16 @@ class OwnErrors:
         self._count: Counter[tuple[str, int, int]] = Counter()
         self.left_behind = False
 
-    async def after(self, owed: Delivery | Notice, error: str) -> None:
-        """Try later, or give up after a few. What may have been sent is never sent unmarked."""
-        key = _key(owed)
+    async def after(self, owed: Delivery | Notice, why: Exception) -> None:
+        """Try later, or give up after a few. What may have been sent is never sent unmarked.
+
+        A result outlives a media store that is away: the sweep ends it, a day after its deadline.
+        """
+        key, error = _key(owed), type(why).__name__
         self._count[key] += 1
+        for_ever = isinstance(why, MediaAway) and isinstance(owed, Delivery)
         try:
-            if self._count[key] < _MOST:
+            if for_ever or self._count[key] < _MOST:
                 if not await self._outbox.after_own_error(owed, backoff(self._count[key]), error):
                     self.forget(owed)
                 return

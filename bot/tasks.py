@@ -112,7 +112,10 @@ def _draining(**_: Any) -> None:
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _gone(**_: Any) -> None:
-    asyncio.run(_in_parent(lost="stopped", gone=True))
+    try:
+        asyncio.run(_in_parent(lost="stopped", gone=True))
+    except Exception as error:
+        log.warning("not signed off: %s; the sweep will see it", type(error).__name__)
 
 
 async def _in_parent(

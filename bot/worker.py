@@ -11,7 +11,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +26,7 @@ from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettin
 from engine.requests import RequestError, from_json
 from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
-from storage.errors import LostLease, MediaMissing
+from storage.errors import LostLease, MediaAway, MediaMissing
 from storage.media import MediaStore
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
@@ -44,7 +44,7 @@ _BEAT_S = 1.0
 _STUCK_S = 30.0  # without a word to SQL: what /health tells
 _STAY_S = 10.0  # how long one bell may keep a worker at work
 _MEASURE_S = 2.0  # between two looks at what a queue's drawings take
-_FULL_DISK_S = 5.0  # how long a worker that cannot store pictures rests before it looks for work
+_STORE_AWAY_S = 5.0  # how long a worker that cannot store pictures rests before it looks for work
 _DATABASE_AWAY_S = 0.5
 CANNOT_LOAD = 78  # exit code of a child whose weights will never load
 _PNG_LEVEL = 1  # a third of the default's time for a tenth more bytes
@@ -193,7 +193,10 @@ class RenderChild:
         job = drawing.job
         started = time.monotonic()
         try:
-            outcome, files = await self._loop.run_in_executor(self._engine_thread, self._draw, drawing)
+            sources = await self._sources(job)
+            if sources is None:
+                return
+            outcome, files = await self._loop.run_in_executor(self._engine_thread, self._draw, drawing, sources)
             if not files:
                 await self._stop(drawing, outcome)
                 return
@@ -225,13 +228,25 @@ class RenderChild:
         """Keep the files. Where they cannot be, the disk being full, say, that is no fault of the job's: it is given back."""
         try:
             return [await asyncio.to_thread(self._media.put, data, ".png") for data in files]
-        except OSError as error:
-            log.error("the picture cannot be stored: %s", error)
-        await self._release(job, "picture not stored")
-        await asyncio.sleep(_FULL_DISK_S)
+        except MediaAway as error:
+            await self._rest(job, "picture not stored", error)
         return None
 
-    def _draw(self, drawing: Drawing) -> tuple["Outcome", list[tuple[bytes, int, tuple[int, int]]]]:
+    async def _sources(self, job: Job) -> dict[str, bytes] | None:
+        """The pictures that a request names. None, and the job given back, while the store is out of reach."""
+        try:
+            names = from_json(job.params).sources
+            return {media_id: await asyncio.to_thread(self._media.get, media_id) for media_id in names}
+        except MediaAway as error:
+            await self._rest(job, "picture not read", error)
+        return None
+
+    async def _rest(self, job: Job, why: str, error: MediaAway) -> None:
+        log.error("%s: %s", why, error)
+        await self._release(job, why)
+        await asyncio.sleep(_STORE_AWAY_S)
+
+    def _draw(self, drawing: Drawing, sources: Mapping[str, bytes]) -> tuple["Outcome", list[tuple[bytes, int, tuple[int, int]]]]:
         """Run the engine in its thread and encode what it drew, each picture with its seed and size."""
         from engine.outcomes import Drawn
         from engine.pictures import decoded
@@ -239,7 +254,7 @@ class RenderChild:
         assert self._engine is not None  # noqa: S101  the loader ran before in this very thread
         request = from_json(drawing.job.params)
         with logging_about(job=drawing.job.public_id):  # the engine's thread does not know the task that asked
-            pictures = {media_id: decoded(self._media.get(media_id)) for media_id in request.sources}
+            pictures = {media_id: decoded(data) for media_id, data in sources.items()}
             (outcome,) = self._engine.run([request], pictures, on_step=drawing.on_step)
         drawn = zip(outcome.images, outcome.seeds, strict=True) if isinstance(outcome, Drawn) else ()
         return outcome, [(_png(image), seed, image.size) for image, seed in drawn]
@@ -308,14 +323,16 @@ class RenderChild:
         if isinstance(error, OutOfMemory):
             await jobs.stop_failed(self._db, job, "oom")
             return
-        if job.crash_count:
-            await jobs.stop_failed(self._db, job, "engine")
-        else:
-            async with self._db.begin() as session:
-                why = f"error {type(error).__name__}"[:64]
-                await jobs.give_back(session, job, why, self._settings.max_crashes)
-            await self._bell.ring(job.queue)
-        os._exit(_EXIT_FRESH)
+        try:
+            if job.crash_count:
+                await jobs.stop_failed(self._db, job, "engine")
+            else:
+                async with self._db.begin() as session:
+                    why = f"error {type(error).__name__}"[:64]
+                    await jobs.give_back(session, job, why, self._settings.max_crashes)
+                await self._bell.ring(job.queue)
+        finally:
+            os._exit(_EXIT_FRESH)
 
     async def _release(self, job: Job, why: str) -> None:
         async with self._db.begin() as session:

@@ -52,9 +52,11 @@ def for_asyncpg(url: URL) -> tuple[URL, dict[str, Any]]:
         elif word in _IN_ADDRESS:
             in_address[word] = value
         elif word not in _SAME:
-            raise NoDatabase(f"DATABASE_URL: {word}={value:.20} is nothing that asyncpg can do; leave it out")
+            raise NoDatabase(f"DATABASE_URL: {word} is nothing that asyncpg can do; leave it out")
     _check_ssl(in_address)
     if in_address.get("sslrootcert") == "system":
+        if in_address.get("sslmode", "verify-full") != "verify-full" or "sslcert" in in_address or "sslkey" in in_address:
+            raise NoDatabase("DATABASE_URL: sslrootcert=system goes with sslmode=verify-full and no sslcert; name a file instead")
         arguments["ssl"] = True  # the machine's certificates, and the host's name
         in_address = {word: value for word, value in in_address.items() if word not in ("sslmode", "sslrootcert")}
     if in_address:

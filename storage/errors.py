@@ -31,5 +31,9 @@ class OldSchema(StorageError):
     """The database is not at the revision this code was written for."""
 
 
+class MediaAway(StorageError, OSError):
+    """The media store is out of reach, or full; the next try may find it well."""
+
+
 class MediaMissing(StorageError):
     """A picture's bytes are not in the media store."""

@@ -4,10 +4,11 @@ import contextlib
 import hashlib
 import os
 import uuid
+from collections.abc import Iterator
 
 import fsspec
 
-from storage.errors import MediaMissing, NoMedia
+from storage.errors import MediaAway, MediaMissing, NoMedia, StorageError
 from storage.places import Place, reached
 
 
@@ -22,24 +23,26 @@ class MediaStore:
         self._local = "file" in self._fs.protocol or "local" in self._fs.protocol
 
     def put(self, data: bytes, suffix: str) -> str:
-        """Store bytes durably and return their media id, `sha256 + suffix`."""
+        """Store bytes durably and return their media id, `sha256 + suffix`. Raises: MediaAway."""
         media_id = hashlib.sha256(data).hexdigest() + suffix
         path = self._path(media_id)
-        if self._fs.exists(path):
-            return media_id
-        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        if self._local:
-            _write_durably(path, data)
-        else:
-            self._fs.pipe_file(path, data)  # object stores show an object only when it is whole
+        with _reaching():
+            if self._fs.exists(path):
+                return media_id
+            self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            if self._local:
+                _write_durably(path, data)
+            else:
+                self._fs.pipe_file(path, data)  # object stores show an object only when it is whole
         return media_id
 
     def get(self, media_id: str) -> bytes:
-        """Return the bytes of a media id. Raises: MediaMissing."""
-        try:
-            data: bytes = self._fs.cat_file(self._path(media_id))
-        except FileNotFoundError as error:
-            raise MediaMissing(media_id) from error
+        """Return the bytes of a media id. Raises: MediaMissing, MediaAway."""
+        with _reaching():
+            try:
+                data: bytes = self._fs.cat_file(self._path(media_id))
+            except FileNotFoundError as error:
+                raise MediaMissing(media_id) from error
         return data
 
     def remove(self, media_id: str) -> None:
@@ -49,6 +52,17 @@ class MediaStore:
 
     def _path(self, media_id: str) -> str:
         return f"{self._root}/{media_id[:2]}/{media_id}"
+
+
+@contextlib.contextmanager
+def _reaching() -> Iterator[None]:
+    """Each kind of store has its own errors for being full or out of reach; they become one."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        raise MediaAway(f"MEDIA_URL: {type(error).__name__}") from error
 
 
 def _write_durably(path: str, data: bytes) -> None:

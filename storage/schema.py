@@ -28,9 +28,13 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(database: Database) -> str:
-    """Bring the schema to the newest revision, in one transaction; return that revision."""
+    """Bring the schema to the newest revision, in one transaction; return that revision.
+
+    Raises: OldSchema when the database has been used by a newer version.
+    """
 
     def upgrade(connection: Connection) -> None:
+        _check_known(MigrationContext.configure(connection).get_current_revision())
         command.upgrade(_config(connection), "head")
 
     async with _connected(database, "Is its folder there, and yours to write?") as connection, connection.begin():
@@ -47,7 +51,7 @@ async def _connected(database: Database, local_hint: str) -> AsyncIterator[Async
             sqlite3.connect(sqlite_file).close()  # when this fails in aiosqlite, its thread outlives our event loop
         connection = await database.engine.connect()
     except Exception as error:
-        hint = local_hint if sqlite_file else "Is the server running, and the address right?"
+        hint = local_hint if sqlite_file else "Is the server running, and are address and password right?"
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise NoDatabase(f"DATABASE_URL: the database cannot be opened ({cause or type(error).__name__}). {hint}") from error
     try:
@@ -63,6 +67,15 @@ def newest_revision() -> str:
     return head
 
 
+def _check_known(revision: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise OldSchema(
+            f"The database is at revision {revision}, which this version does not know. "
+            "Install the newer version again, or restore a backup from before the update."
+        )
+
+
 async def check_schema(database: Database) -> None:
     """Raise `OldSchema` unless the database is at this code's revision."""
     try:
@@ -71,6 +84,7 @@ async def check_schema(database: Database) -> None:
     except (DBAPIError, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise NoDatabase(f"DATABASE_URL: the database cannot be read ({cause}). Run: kandinsky-bot doctor") from error
+    await asyncio.to_thread(_check_known, current)
     newest = await asyncio.to_thread(newest_revision)
     if current != newest:
         raise OldSchema(f"The database is at revision {current or 'none'}, this code needs {newest}. Run: kandinsky-bot migrate")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
@@ -229,18 +229,20 @@ class JobRepository:
         """Waiting jobs that were cancelled while drawn and then given back: no worker will claim them."""
         return await self._jobs(JobRow.state == JobState.QUEUED, JobRow.cancel_requested, hold=only)
 
-    async def overdue(self, only: int | None = None) -> list[Job]:
-        """Jobs past their deadline that nobody has drawn."""
-        return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now(), hold=only)
+    async def overdue(self, only: int | None = None, bot_id: int | None = None) -> list[Job]:
+        """Jobs past their deadline that nobody has drawn; of one bot, or of all."""
+        return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now(), *_of(bot_id), hold=only)
 
-    async def undelivered(self, patience_s: float, only: int | None = None) -> list[Job]:
+    async def undelivered(self, patience_s: float, only: int | None = None, bot_id: int | None = None) -> list[Job]:
         """Drawn jobs so long past their deadline. Not held: the deliverer, too, takes the message's row before the job's."""
-        which = [JobRow.id == only] if only is not None else []
+        which = [*_of(bot_id), *([JobRow.id == only] if only is not None else [])]
         return await self._jobs(JobRow.state == JobState.RENDERED, JobRow.deadline_at + patience_s < db_now(), *which)
 
-    async def extend_deadlines(self, seconds: float, family: str | None = None, lane: str | None = None) -> None:
+    async def extend_deadlines(
+        self, seconds: float, family: str | None = None, lane: str | None = None, bot_id: int | None = None
+    ) -> None:
         """Push the deadlines of a queue's undrawn jobs, since waiting for a machine is nobody's fault; or of all unfinished."""
-        query = update(JobRow).where(JobRow.state.not_in(TERMINAL))
+        query = update(JobRow).where(JobRow.state.not_in(TERMINAL), *_of(bot_id))
         if family is not None:
             query = update(JobRow).where(JobRow.state.in_(ACTIVE), JobRow.family == family, JobRow.lane == lane)
         await self._session.execute(query.values(deadline_at=JobRow.deadline_at + seconds))
@@ -304,3 +306,7 @@ class JobRepository:
         if running > 0:
             values["last_served_at"] = db_now()
         await self._session.execute(update(UserRow.__table__).where(UserRow.id == user_id).values(**values))  # type: ignore[arg-type]
+
+
+def _of(bot_id: int | None) -> list[ColumnElement[bool]]:
+    return [] if bot_id is None else [JobRow.bot_id == bot_id]

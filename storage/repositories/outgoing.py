@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, exists, false, func, insert, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, FromClause, case, exists, false, func, insert, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -17,6 +17,7 @@ _DELIVERY, _NOTICE = DeliveryRow.__table__, NoticeRow.__table__  # written past 
 _ADD = insert(_NOTICE).values(created_at=db_now()).inline()  # type: ignore[arg-type]
 _SETTLED = (SendState.SENT, SendState.UNKNOWN, SendState.FAILED)
 _ENDED = (SendState.SENT, SendState.FAILED)
+_AGAIN = "again"  # stands beside `sending` when a message whose fate is unknown is sent once more
 Lease = tuple[str, str]  # its name and its owner
 
 
@@ -92,20 +93,24 @@ class DeliveryRepository:
             select(DeliveryRow.file_id).where(DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal)
         )
 
-    async def interrupted(self, bot_id: int, but: Collection[Delivery | Notice] = ()) -> None:
-        """Turn what nobody sends any more into `unknown`; `but` is what this deliverer itself is sending."""
+    async def interrupted(self, bot_id: int, but: Collection[Delivery | Notice] = (), lease: Lease | None = None) -> None:
+        """Turn what nobody sends any more into `unknown`; `but` is what this deliverer itself is sending.
+
+        A notice whose second try was cut off is given up: it may be there twice. Without the lease, if any, nothing changes.
+        """
+        held = _held(lease)
         own = select(JobRow.id).where(JobRow.bot_id == bot_id)
         jobs = [each.job_id for each in but if isinstance(each, Delivery)]
         notices = [each.id for each in but if isinstance(each, Notice)]
         await self._session.execute(
             update(DeliveryRow)
-            .where(DeliveryRow.state == SendState.SENDING, DeliveryRow.job_id.in_(own), DeliveryRow.job_id.not_in(jobs))
+            .where(DeliveryRow.state == SendState.SENDING, DeliveryRow.job_id.in_(own), DeliveryRow.job_id.not_in(jobs), *held)
             .values(state=SendState.UNKNOWN)
         )
         await self._session.execute(
             update(NoticeRow)
-            .where(NoticeRow.state == SendState.SENDING, NoticeRow.bot_id == bot_id, NoticeRow.id.not_in(notices))
-            .values(state=SendState.UNKNOWN)
+            .where(NoticeRow.state == SendState.SENDING, NoticeRow.bot_id == bot_id, NoticeRow.id.not_in(notices), *held)
+            .values(state=case((NoticeRow.error == _AGAIN, SendState.FAILED), else_=SendState.UNKNOWN))
         )
 
 
@@ -211,6 +216,14 @@ def _open(table: FromClause, state: SendState) -> ColumnElement[bool]:
     return true() if state in _ENDED else table.c.state.not_in(_ENDED)
 
 
+def _held(lease: Lease | None) -> list[ColumnElement[bool]]:
+    """Whether a lease is its owner's just now; nothing to ask where there is none."""
+    if lease is None:
+        return []
+    name, owner = lease
+    return [exists().where(LeaseRow.name == name, LeaseRow.owner == owner, LeaseRow.until > db_now())]
+
+
 async def _begin(
     session: AsyncSession,
     table: FromClause,
@@ -219,11 +232,9 @@ async def _begin(
     lease: Lease | None,
 ) -> bool:
     """Compare and set: whether the row was as it was read, and is being sent now."""
-    where = [*at, table.c.state == read.state, table.c.attempt == read.attempt]
-    if lease is not None:
-        name, owner = lease
-        where.append(exists().where(LeaseRow.name == name, LeaseRow.owner == owner, LeaseRow.until > db_now()))
-    begun = await session.execute(update(table).where(*where).values(state=SendState.SENDING, error=None))  # type: ignore[arg-type]
+    where = [*at, table.c.state == read.state, table.c.attempt == read.attempt, *_held(lease)]
+    now = {"state": SendState.SENDING, "error": _AGAIN if read.state == SendState.UNKNOWN else None}
+    begun = await session.execute(update(table).where(*where).values(**now))  # type: ignore[arg-type]
     return bool(begun.rowcount)  # type: ignore[attr-defined]
 
 

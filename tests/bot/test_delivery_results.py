@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from storage.domain import JobState, SendState
+from storage.errors import MediaAway
 from storage.repositories.users import UserRepository
 from tests.bot.post import Post
 from tests.storage.made import PROMPT
@@ -225,6 +226,21 @@ async def test_errors_of_our_own_are_counted_apart_from_telegrams(post: Post) ->
     await post.turn()
     assert (await post.store.get(job)).state == JobState.DELIVERED
     assert len(post.said) == len(post.photos) == 1
+
+
+async def test_a_result_outlives_a_media_store_that_is_away(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(media_id: str) -> bytes:
+        raise MediaAway("MEDIA_URL: EndpointConnectionError")
+
+    job = await post.drawn()
+    await post.turn()
+    with monkeypatch.context() as gone:
+        gone.setattr(post.media, "get", away)
+        gone.setattr(post.deliverer.media, "get", away)
+        await post.turns(20)
+    assert (await post.store.get(job)).state == JobState.RENDERED
+    await post.turn()
+    assert (await post.store.get(job)).state == JobState.DELIVERED
 
 
 async def test_a_result_that_telegram_refuses_ends_with_a_refund_and_a_word(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

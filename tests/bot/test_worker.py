@@ -4,7 +4,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from bot.worker import Drawing, RenderChild
 from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage
 from engine.requests import Inpaint, Refine, to_json
 from storage.domain import Job, JobState, NewPicture
+from storage.errors import MediaAway
 from storage.repositories.jobs import JobRepository
 from tests.bot.wishes import FLASH, notices
 from tests.storage.made import Store
@@ -71,7 +72,7 @@ async def child(
         raise Ended(code)
 
     monkeypatch.setattr("bot.worker.os._exit", end)
-    monkeypatch.setattr("bot.worker._FULL_DISK_S", 0)
+    monkeypatch.setattr("bot.worker._STORE_AWAY_S", 0)
     made = RenderChild(
         StorageSettings(data_dir=tmp_path, database_url=database_url), settings, WorkerSettings(), cast("Bell", ears)
     )
@@ -169,11 +170,25 @@ async def test_a_drawing_that_somebody_else_has_by_now_is_dropped(store: Store, 
 
 async def test_a_full_disk_is_no_fault_of_the_jobs(store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(data: bytes, suffix: str) -> str:
-        raise OSError(28, "No space left on device")
+        raise MediaAway("MEDIA_URL: OSError")
 
     job = await _claimed(store)
     monkeypatch.setattr(child._media, "put", full)
     await child._draw_and_store(Drawing(job))
+    now = await store.get(job)
+    assert (now.state, now.attempt, now.crash_count) == (JobState.QUEUED, 0, 0)
+
+
+async def test_a_store_that_is_away_when_sources_are_read_is_no_fault_of_the_jobs(
+    store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(media_id: str) -> bytes:
+        raise MediaAway("MEDIA_URL: EndpointConnectionError")
+
+    job = await _claimed(store)
+    await store.sql("UPDATE job SET params = :params", params=to_json(Refine("a.png", "a red circle", 3)))
+    monkeypatch.setattr(child._media, "get", away)
+    await child._draw_and_store(Drawing(replace(job, params=to_json(Refine("a.png", "a red circle", 3)))))
     now = await store.get(job)
     assert (now.state, now.attempt, now.crash_count) == (JobState.QUEUED, 0, 0)
 

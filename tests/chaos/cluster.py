@@ -116,7 +116,7 @@ class Cluster:
         """Kill the bot process that delivers; another takes over, or the same begins anew."""
         for (owner,) in await self.sql("SELECT owner FROM lease WHERE name LIKE 'deliver:%'"):
             for name in self.bots:
-                if process_name(self.pid(name) or -1) == owner:
+                if str(owner).startswith(process_name(self.pid(name) or -1) + ":"):
                     return await self.kill(name)
         return False
 

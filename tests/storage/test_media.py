@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import MediaMissing
+from storage.errors import MediaAway, MediaMissing
 from storage.media import MediaStore
 
 DATA = b"a picture"
@@ -63,7 +63,23 @@ def test_no_half_file_stays_when_the_disk_fails(tmp_path: Path, monkeypatch: pyt
     media = MediaStore(str(tmp_path))
     with monkeypatch.context() as patched:
         patched.setattr(os, broken, no_space)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OSError, match="OSError"):
             media.put(DATA, ".png")
     assert _files(tmp_path) == []
     assert media.get(media.put(DATA, ".png")) == DATA
+
+
+@pytest.mark.parametrize("error", [RuntimeError("could not connect"), OSError(28, "No space left on device")], ids=str)
+def test_a_store_out_of_reach_or_full_has_one_error(tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind of store has errors of its own: those of S3 are no OSError."""
+
+    def fails(*what: object, **how: object) -> None:
+        raise error
+
+    media = MediaStore(str(tmp_path))
+    monkeypatch.setattr(media._fs, "exists", fails)
+    monkeypatch.setattr(media._fs, "cat_file", fails)
+    with pytest.raises(MediaAway):
+        media.put(DATA, ".png")
+    with pytest.raises(MediaAway):
+        media.get("ab.png")

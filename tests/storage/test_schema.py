@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -138,3 +138,12 @@ async def _fresh(folder: Path) -> str:
         return await migrate(database)
     finally:
         await database.close()
+
+
+async def test_a_database_of_a_newer_version_is_one_sentence(store: Store) -> None:
+    database = store.database
+    async with database.begin() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '0099'"))
+    for look in (migrate, check_schema):
+        with pytest.raises(OldSchema, match="revision 0099, which this version does not know"):
+            await look(database)

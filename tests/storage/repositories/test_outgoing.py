@@ -338,3 +338,33 @@ async def test_what_has_ended_is_not_owed_again(store: Store, state: SendState, 
         await _mark(store, job.id, 0, end, retry_s=0.0)
         await _mark_notice(store, notice, end, retry_s=0.0)
     assert await store.sql("SELECT state FROM delivery UNION ALL SELECT state FROM notice") == [(state,), (state,)]
+
+
+async def test_an_orphan_look_without_the_lease_changes_nothing(store: Store) -> None:
+    job = await store.job(await store.user())
+    await _mark(store, job.id, 0, SendState.SENDING)
+    async with store.database.begin() as session:
+        await LeaseRepository(session).take("deliver", "another process", 60)
+        await DeliveryRepository(session).interrupted(BOT, lease=("deliver", "this process"))
+        assert await DeliveryRepository(session).state(job.id, 0) == SendState.SENDING
+
+
+async def test_a_lease_that_has_run_out_begins_nothing(store: Store) -> None:
+    await store.job(await store.user())
+    (read,) = await _statuses(store)
+    async with store.database.begin() as session:
+        await LeaseRepository(session).take("deliver", "this process", -1)
+        with pytest.raises(LostLease):
+            await DeliveryRepository(session).begin(read, ("deliver", "this process"))
+
+
+async def test_a_notice_whose_second_try_is_cut_off_is_given_up(store: Store) -> None:
+    await _notice(store)
+    states = []
+    for _ in range(2):
+        (notice,) = await _notices(store)
+        async with store.database.begin() as session:
+            await NoticeRepository(session).begin(notice)
+            await DeliveryRepository(session).interrupted(BOT)
+            states.append(await NoticeRepository(session).state(notice.id))
+    assert states == [SendState.UNKNOWN, SendState.FAILED]

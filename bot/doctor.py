@@ -34,7 +34,7 @@ from bot.texts import Texts, TextsError
 from engine import catalog
 from engine.requests import RequestError
 from storage.database import Database
-from storage.errors import StorageError
+from storage.errors import MediaAway, NoMedia, StorageError
 from storage.media import MediaStore
 from storage.repositories.stats import StatsRepository
 from storage.repositories.workers import LeaseRepository
@@ -213,11 +213,12 @@ class Doctor:
 
         try:
             await asyncio.to_thread(probe)
-        except (Wrong, StorageError):
+        except (Wrong, NoMedia):
             raise
         except Exception as error:
+            cause = error.__cause__ if isinstance(error, MediaAway) and isinstance(error.__cause__, Exception) else error
             raise Wrong(
-                f"MEDIA_URL: pictures cannot be stored ({_brief(error)}); mend the address, its keys or its rights"
+                f"MEDIA_URL: pictures cannot be stored ({_brief(cause)}); mend the address, its keys or its rights"
             ) from None
         return "a probe was written, read back and deleted"
 

@@ -65,8 +65,8 @@ async def test_an_empty_database_is_refused_with_the_next_step(tmp_path: Path) -
 
 
 async def test_an_old_schema_is_refused_with_the_next_step(database: Database, store: Store) -> None:
-    await store.sql("UPDATE alembic_version SET version_num = '0000'")
-    with pytest.raises(OldSchema, match=rf"revision 0000, this code needs {newest_revision()}. Run: kandinsky-bot migrate"):
+    await store.sql("UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(OldSchema, match=rf"revision 0001, this code needs {newest_revision()}. Run: kandinsky-bot migrate"):
         await check_schema(database)
 
 

@@ -12,22 +12,30 @@ if TYPE_CHECKING:  # the names alone need no imaging library
 
 @dataclass(frozen=True)
 class Drawn:
-    """The pictures of a request, and the seed that redraws each alone."""
+    """The pictures of a request, and the seed that redraws each alone.
+
+    withheld: categories of those that were judged unsafe; they are not among the images.
+    """
 
     images: tuple[Image, ...]
     seeds: tuple[int, ...]
+    withheld: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Written:
-    """The text that a language request asked for."""
+    """The text that a language request asked for.
+
+    unchanged: why it is the person's own words after all, as `engine.language.writer.Why` names it; None if it is not.
+    """
 
     text: str
+    unchanged: str | None = None
 
 
 @dataclass(frozen=True)
 class Withheld:
-    """The result was judged unsafe."""
+    """All that was drawn was judged unsafe, or could not be judged ("unchecked")."""
 
     category: str
 

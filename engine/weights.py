@@ -21,6 +21,7 @@ from engine.families import Family
 
 _REVISION_LENGTH = 16
 _SHOWN_NAMES = 3
+_SHAPE_NO_PICTURE = ("language_model", "safety_checker")
 
 
 class Folder:
@@ -39,15 +40,16 @@ class Folder:
     def revision(self) -> str:
         """Fingerprint of every file that shapes a picture (16 hexadecimal digits of a SHA-256)."""
         digest = hashlib.sha256()
-        for path in sorted(path for path in self.path.rglob("*") if path.suffix in (".json", ".safetensors")):
+        shaping = (path for path in self.path.rglob("*") if path.relative_to(self.path).parts[0] not in _SHAPE_NO_PICTURE)
+        for path in sorted(path for path in shaping if path.suffix in (".json", ".safetensors")):
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
             digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
         return digest.hexdigest()[:_REVISION_LENGTH]
 
-    def tokenizer(self) -> Tokenizer:
-        """Read the text encoder's tokenizer."""
-        path = self.existing(self.path / "tokenizer" / "tokenizer.json")
+    def tokenizer(self, name: str = "tokenizer") -> Tokenizer:
+        """Read the text encoder's tokenizer, or that of another folder."""
+        path = self.existing(self.path / name / "tokenizer.json")
         try:
             return Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises nothing narrower
@@ -57,22 +59,25 @@ class Folder:
         self,
         name: str,
         build: Callable[[Any], Any],
-        dtype: torch.dtype,
+        dtype: torch.dtype | None,
         device: torch.device,
         tied: Mapping[str, str] | None = None,
         unused: tuple[str, ...] = (),
+        rename: Callable[[str], str] = str,
     ) -> Any:
         """Build one network from its config without memory, then give it the tensors of its files.
 
-        tied: second names of tensors.  unused: prefixes of tensors that nothing reads.
+        Buffers that are in no file, `build` must make on a device of its own.
+        dtype: None leaves tensors as they are stored; on the CPU they are then mapped, not read.  tied: second names of tensors.
+        unused: prefixes of tensors that nothing reads.  rename: from a stored name to the network's own.
         """
         folder = self.path / name
         config = self.config(folder)
-        tensors = self.tensors(name, dtype)
+        tensors = {rename(key): value for key, value in self.tensors(name, dtype).items()}
         try:
             with torch.device("meta"):
                 module = build(config)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
             raise self.broken(f"{folder / 'config.json'} does not describe a network ({error})") from error
         expected = module.state_dict()
         for second, first in (tied or {}).items():
@@ -106,7 +111,7 @@ class Folder:
             raise self.broken(f"{path} is damaged")
         return config
 
-    def tensors(self, name: str, dtype: torch.dtype, prefix: str = "") -> dict[str, Tensor]:
+    def tensors(self, name: str, dtype: torch.dtype | None, prefix: str = "") -> dict[str, Tensor]:
         """Read the tensors of a file, or of a network's folder, whose names begin with `prefix`, and leave that away."""
         path = self.path / name
         shards = sorted(path.glob("*.safetensors")) or [path / "diffusion_pytorch_model.safetensors"]

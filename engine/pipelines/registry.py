@@ -7,8 +7,10 @@ from PIL.Image import Image
 
 from engine.components import Components
 from engine.outcomes import Outcome
+from engine.pipelines.judged import judged
+from engine.pipelines.language import LanguagePipeline, prompt_writer
 from engine.pipelines.text_to_image import TextToImagePipeline
-from engine.requests import Request, TextToImage
+from engine.requests import Beautify, Request, TextToImage, Translate
 from engine.watch import Watch
 
 
@@ -24,6 +26,11 @@ class Pipeline(Protocol):
 
 Build = Callable[[Components, str], Pipeline]
 
-PIPELINES: Mapping[type[Request], Build] = {
+_DRAWING: Mapping[type[Request], Build] = {
     TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
 }
+_WRITING: Mapping[type[Request], Build] = {
+    Beautify: lambda parts, lane: LanguagePipeline(prompt_writer(parts).beautify),
+    Translate: lambda parts, lane: LanguagePipeline(prompt_writer(parts).translate),
+}
+PIPELINES: Mapping[type[Request], Build] = {kind: judged(build) for kind, build in _DRAWING.items()} | dict(_WRITING)

@@ -1,0 +1,46 @@
+"""A pipeline whose pictures are judged before anyone sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from PIL.Image import Image
+
+from engine.components import Components
+from engine.outcomes import Drawn, Outcome
+from engine.safety.judge import PictureJudge, withhold
+from engine.watch import Watch
+
+if TYPE_CHECKING:  # that module reads this one
+    from engine.pipelines.registry import Build, Pipeline
+
+
+class JudgedPipeline:
+    """Another pipeline without its unsafe pictures."""
+
+    def __init__(self, pipeline: Pipeline, judge: PictureJudge) -> None:
+        self._pipeline = pipeline
+        self._judge = judge
+
+    def __call__(self, request: Any, pictures: Mapping[str, Image], watch: Watch) -> Outcome:
+        """Answer a request as the pipeline does, then judge."""
+        outcome = self._pipeline(request, pictures, watch)
+        return withhold(outcome, self._judge) if isinstance(outcome, Drawn) else outcome
+
+
+def judged(build: Build) -> Build:
+    """Build a pipeline with the family's judge; a family that knows a small world alone cannot draw what it looks for.
+
+    A family without the judge's weights draws nothing.
+    """
+
+    def build_judged(parts: Components, lane: str) -> Pipeline:
+        pipeline = build(parts, lane)
+        if parts.family.small_world:
+            return pipeline
+        from engine.safety.checker import load  # here: it takes seconds, and a small world has no use for it
+
+        return JudgedPipeline(pipeline, parts.once("safety_checker", lambda: load(parts.folder, parts.device)))
+
+    return build_judged

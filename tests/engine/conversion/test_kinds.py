@@ -132,7 +132,8 @@ def test_an_adapter_is_split_off_the_unet_it_came_with(tmp_path: Path, own_unet:
     network = made(official.UNet(pictures=True, model_dim=24))
     torch.save(network.state_dict(), tmp_path / "diffusion_pytorch_model.bin")
     if own_unet != "none":
-        plain = {name: each for name, each in network.state_dict().items() if name in official.UNet().state_dict()}
+        names = official.UNet().state_dict().keys()
+        plain = {name: each for name, each in network.state_dict().items() if name in names}
         if own_unet == "another":
             plain["out_layer.2.bias"] = plain["out_layer.2.bias"] + 1e-6
         torch.save({"unet": plain, "null_embedding": noise(CONTEXT)}, tmp_path / "kandinsky3.pt")

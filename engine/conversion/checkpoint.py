@@ -76,7 +76,7 @@ def is_variant(file: Path) -> bool:
 
 def indexed_files(folder: Path, found: Sequence[Path]) -> list[Path]:
     """The files that a folder's index of shards names, if it has one. Raises: WeightsError for a bad index."""
-    indices = [index for index in folder.glob(f"*{found[0].suffix}.index*.json") if not is_variant(index.with_suffix(""))]
+    indices = [index for index in folder.glob(f"*{found[0].suffix}.index*.json") if not is_variant(index)]
     if not indices:
         return []
     index = indices[0]

@@ -10,7 +10,8 @@ from engine.outcomes import Outcome
 from engine.pipelines.judged import judged
 from engine.pipelines.language import LanguagePipeline, prompt_writer
 from engine.pipelines.text_to_image import TextToImagePipeline
-from engine.requests import Beautify, Request, TextToImage, Translate
+from engine.pipelines.upscaling import Upscaling
+from engine.requests import Beautify, Request, TextToImage, Translate, Upscale
 from engine.watch import Watch
 
 
@@ -28,6 +29,7 @@ Build = Callable[[Components, str], Pipeline]
 
 _DRAWING: Mapping[type[Request], Build] = {
     TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
+    Upscale: lambda parts, lane: Upscaling(parts),
 }
 _WRITING: Mapping[type[Request], Build] = {
     Beautify: lambda parts, lane: LanguagePipeline(prompt_writer(parts).beautify),

@@ -9,14 +9,14 @@ from torch import Tensor
 from engine.catalog import PACKAGED_WEIGHTS
 from engine.models.movq import MoVQ
 from engine.tiling import DECODE_TILES, ENCODE_TILES, REFINE_TILES, Tiles, blend_tiles, decode, encode, starts
-from engine.weights import _movq
+from engine.weights import settings
 from tests.engine.models.oracles import movq_pair
 
 
 def nano() -> MoVQ:
     """A trained autoencoder: what tiles change depends on its statistics."""
     folder = PACKAGED_WEIGHTS / "kandinsky-nano" / "movq"
-    movq = _movq(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    movq = MoVQ(**settings(MoVQ, json.loads((folder / "config.json").read_text(encoding="utf-8"))))
     tensors = load_file(folder / "diffusion_pytorch_model.safetensors")
     movq.load_state_dict({name: value.float() for name, value in tensors.items() if not name.startswith("quantize.")})
     return movq.eval()

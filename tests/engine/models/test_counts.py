@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.engine_counts import GB, GIB, TERA, Counts, count_decode, count_pass, count_round_trips, full_unet
+from benchmarks.engine_counts import GB, GIB, TERA, Counts, count_decode, count_pass, count_round_trips, count_window, full_unet
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,14 @@ def test_a_decode_fits_where_the_official_one_does_not():
 
     assert decode.flops < 30.1 * TERA  # official 34.12
     assert decode.peak < 2.7 * GIB  # 5.0
+
+
+def test_a_window_of_super_resolution_needs_half_the_official_memory():
+    window = count_window()
+
+    assert window.flops < 15.7 * TERA  # official 15.89
+    assert window.bytes < 27 * GB  # 34
+    assert window.peak < 0.6 * GIB  # 1.2; engine/pipelines/upscaling.py counts on it
 
 
 @pytest.mark.parametrize("flash", [True, False])

@@ -28,12 +28,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from engine import catalog
+from engine.denoising import guide
 from engine.models import blocks, norms
 from engine.models.conditions import Branch, Prepared
 from engine.models.movq import MoVQ
 from engine.models.super_resolution import SuperResolutionUNet
 from engine.models.unet import Kandinsky3UNet
-from engine.pipelines.text_to_image import guide
 from engine.schedulers import BaseSampler, FlashSampler, Sampler
 
 HALF = torch.bfloat16

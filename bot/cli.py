@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from bot.cli_engine import add_commands
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. What a person can mend is one line on standard error and code 2."""
@@ -62,16 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--device", help="cpu, cuda or cuda:N (default: WORKER_DEVICE, or cpu)")
     worker.set_defaults(run=_worker)
 
-    draw = commands.add_parser("draw", help="draw from the shell, without a chat")
-    draw.add_argument("prompt")
-    draw.add_argument("--family", default="kandinsky-nano", help="set of weights (default: kandinsky-nano)")
-    draw.add_argument("--flash", action=argparse.BooleanOptionalAction, default=True, help="four steps (default)")
-    draw.add_argument("--base", action="store_false", dest="flash", help="fifty steps with guidance")
-    draw.add_argument("--seed", type=int, default=1, help="another number, another picture (default: 1)")
-    draw.add_argument("--size", help="WIDTHxHEIGHT in pixels")
-    draw.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"), help="file to write")
-    draw.set_defaults(run=_draw)
-
+    add_commands(commands)
     commands.add_parser("migrate", help="bring the database to this version").set_defaults(run=_migrate)
     commands.add_parser("doctor", help="check every setting against the real thing").set_defaults(run=_doctor)
     commands.add_parser("stats", help="jobs, queues, workers and times of the last day").set_defaults(run=_stats)
@@ -186,30 +179,6 @@ def _worker(options: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(options: argparse.Namespace) -> int:
-    from engine import catalog
-
-    overrides: dict[str, Any] = {"num_images_per_prompt": 1, "flash": options.flash}
-    if options.size:
-        overrides["width"], overrides["height"] = _size(options.size)
-    request = catalog.text_to_image(options.family, options.prompt, options.seed, **overrides)
-    from engine.engine import load
-    from engine.outcomes import Drawn
-
-    (outcome,) = load(request.family, [request.lane]).run([request])
-    if not isinstance(outcome, Drawn):
-        print(f"kandinsky-bot: nothing was drawn: {outcome}", file=sys.stderr)
-        return 1
-    try:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        outcome.images[0].save(options.output)
-    except (OSError, ValueError) as error:
-        print(f"kandinsky-bot: --output: {options.output} cannot be written: {error}", file=sys.stderr)
-        return 2
-    print(f"{options.output}  {request.width}x{request.height}  seed {request.seed}")
-    return 0
-
-
 def _migrate(options: argparse.Namespace) -> int:
     from bot.settings import SettingsError, StorageSettings, read
     from storage.database import Database
@@ -254,16 +223,6 @@ def _stats(options: argparse.Namespace) -> int:
 
     print(asyncio.run(run()))
     return 0
-
-
-def _size(text: str) -> tuple[int, int]:
-    from engine.requests import RequestError
-
-    width, _, height = text.lower().replace("×", "x").partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        sentence = f"A size looks like 1024x1024, not {text!r:.40}."
-        raise RequestError("size-not-served", sentence, {"value": text[:40], "sizes": []})
-    return int(width), int(height)
 
 
 def _data_folder() -> Path:

@@ -1,37 +1,61 @@
 """The networks that pipelines share: each is read from the family's folder when it is first asked for, and kept."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from transformers.models.clip.configuration_clip import CLIPVisionConfig
+from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 from transformers.models.t5.configuration_t5 import T5Config
 from transformers.models.t5.modeling_t5 import T5EncoderModel
 
-from engine.conditioning import DiffusersTextConditioning, TextConditioning
+from engine.conditioning import (
+    DiffusersTextConditioning,
+    ForkTextConditioning,
+    OutlineTextConditioning,
+    TextConditioning,
+)
 from engine.families import PredictionType, TextPath, UNetWeights
 from engine.models.controlnet import Kandinsky3ControlNet
+from engine.models.hed import HED
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
 from engine.models.unet import Kandinsky3UNet
+from engine.picture_encoder import PictureEncoder
 from engine.weights import Folder, settings
 
+_LATENT_AREA = 64  # pixels per latent
+LATENT_MULTIPLE = 8  # sides of latents are multiples of it
 _HUB_PROJECTION = "encoder_hid_proj."  # checkpoints in diffusers' layout keep the projection inside of the UNet
+_CLIP_POSITIONS = "vision_model.embeddings.position_ids"
+_FORK_PATHS: Mapping[str, type[ForkTextConditioning]] = {"fork": ForkTextConditioning, "fork-outline": OutlineTextConditioning}
 Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What a pipeline draws with. `dtype` is the UNet's; the decoder and the sampler's state are float32."""
+    """What a pipeline draws with. `dtype` is the UNet's; the decoder and the sampler's state are float32.
+
+    areas: the smallest and the largest, in pixels, that the networks were trained for.
+    """
 
     conditioning: TextConditioning
     unet: Kandinsky3UNet
     movq: MoVQ
     prediction_type: PredictionType
     threshold: float
+    areas: tuple[int, int]
     device: torch.device
     dtype: torch.dtype
+
+    def window(self, height: int, width: int) -> tuple[int, int]:
+        """The part of a picture (h, w), in latents, that one pass draws: all, unless it is more than a quarter too large."""
+        largest = self.areas[1] // _LATENT_AREA
+        side = math.isqrt(largest) // LATENT_MULTIPLE * LATENT_MULTIPLE
+        return (height, width) if 4 * height * width <= 5 * largest else (min(height, side), min(width, side))
 
 
 class Components:
@@ -61,6 +85,7 @@ class Components:
             self.movq(),
             self.family.prediction_type,
             threshold,
+            self.family.areas,
             self.device,
             self.dtype,
         )
@@ -69,8 +94,8 @@ class Components:
         """A UNet, settled; uses whose tensors lie in the same folder share it."""
 
         def load() -> Kandinsky3UNet:
-            # the text path projects before it zeroes the pads, so the UNet must not project
-            config = {"encoder_hid_dim": None}
+            # the text path projects before it zeroes the pads, so the UNet must not project; inpainting reads 9 channels
+            config = {"encoder_hid_dim": None, "out_channels": 4}
             unused = (_HUB_PROJECTION,) if self._text_path(place) == "diffusers" else ()
             unet: Kandinsky3UNet = self._latent_network(place.unet, Kandinsky3UNet, self.dtype, config, unused)
             unet.settle()
@@ -106,6 +131,25 @@ class Components:
 
         return self.once("picture_prompt", load)
 
+    def picture_encoder(self) -> PictureEncoder:
+        """CLIP's image encoder, which reads the pictures of picture prompts."""
+
+        def load() -> PictureEncoder:
+            unused = (_CLIP_POSITIONS,)  # old checkpoints hold them
+            network = self.folder.module("image_encoder", _image_encoder, self.dtype, self.device, unused=unused)
+            return PictureEncoder(network, network.config.image_size)
+
+        return self.once("image_encoder", load)
+
+    def edge_detector(self) -> HED:
+        """The network that finds outlines, float32: it reads 0..255."""
+
+        def load() -> HED:
+            detector: HED = self.folder.module("hed", lambda config: HED(), torch.float32, self.device)
+            return detector
+
+        return self.once("hed", load)
+
     def text_encoder(self) -> T5EncoderModel:
         """The T5 encoder, which all text paths share."""
 
@@ -118,30 +162,36 @@ class Components:
 
     def conditioning(self, place: UNetWeights) -> TextConditioning:
         """The text path that a UNet was trained with."""
-        load = self._hub_conditioning if self._text_path(place) == "diffusers" else self._official_conditioning
-        return self.once((place.conditioning, self._text_path(place)), lambda: load(place.conditioning))
+        path = self._text_path(place)
+        load = self._hub_conditioning if path == "diffusers" else self._official_conditioning
+        return self.once((place.conditioning, path), lambda: load(place.conditioning, path))
 
     def _text_path(self, place: UNetWeights) -> TextPath:
         return place.text_path or self.family.text_path
 
-    def _official_conditioning(self, name: str) -> TextConditioning:
+    def _official_conditioning(self, name: str, path: TextPath) -> TextConditioning:
         tensors = self.folder.tensors(name, self.dtype)
         try:
             projection = _projection(tensors, "projection")
             null_embedding = tensors["null_embedding"].reshape(len(tensors["projection.weight"]))
         except (KeyError, ValueError, RuntimeError) as error:
-            path = self.folder.path / name
-            raise self.folder.broken(f"{path} does not hold a projection and a null_embedding that fit") from error
-        conditioning = TextConditioning(self.folder.tokenizer(), self.text_encoder(), projection, null_embedding)
+            file = self.folder.path / name
+            raise self.folder.broken(f"{file} does not hold a projection and a null_embedding that fit") from error
+        tokenizer, encoder = self.folder.tokenizer(), self.text_encoder()
+        conditioning = (
+            TextConditioning(tokenizer, encoder, projection, null_embedding)
+            if path == "official"
+            else _FORK_PATHS[path](tokenizer, encoder, projection)
+        )
         return conditioning.to(self.device).eval().requires_grad_(False)
 
-    def _hub_conditioning(self, name: str) -> TextConditioning:
+    def _hub_conditioning(self, name: str, path: TextPath) -> TextConditioning:
         tensors = self.folder.tensors(name, self.dtype, _HUB_PROJECTION)
         try:
             projection = _projection(tensors, "projection_linear")
         except (KeyError, ValueError, RuntimeError) as error:
-            path = self.folder.path / name
-            raise self.folder.broken(f"{path} does not hold a projection {_HUB_PROJECTION} that fits") from error
+            file = self.folder.path / name
+            raise self.folder.broken(f"{file} does not hold a projection {_HUB_PROJECTION} that fits") from error
         conditioning = DiffusersTextConditioning(self.folder.tokenizer(), self.text_encoder(), projection)
         return conditioning.to(self.device).eval().requires_grad_(False)
 
@@ -174,3 +224,11 @@ def _projection(tensors: dict[str, torch.Tensor], linear: str) -> nn.Sequential:
 
 def _text_encoder(config: dict[str, Any]) -> Any:
     return T5EncoderModel(T5Config.from_dict(config))
+
+
+def _image_encoder(config: dict[str, Any]) -> Any:
+    encoder = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(config))
+    embeddings = encoder.vision_model.embeddings
+    # in no checkpoint, so it is made here, and not on the device without memory where the rest is built
+    embeddings.position_ids = torch.arange(embeddings.num_positions, device="cpu")[None]
+    return encoder

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 MAX_TOKENS = 128  # with the end-of-sequence token
+_NO_WORDS = 2  # length of an empty prompt: the end of the sequence and the pad that is kept
 
 
 @dataclass(frozen=True)
@@ -113,3 +114,41 @@ class DiffusersTextConditioning(TextConditioning):
     def _padded(self, context: Context) -> Context:
         """The same with every pad as the projection leaves it."""
         return Context(torch.where(context.mask[..., None], context.states, self.null_embedding), context.mask)
+
+
+class ForkTextConditioning(DiffusersTextConditioning):
+    """The text path that picture prompts were trained with: that of hub checkpoints, but with nothing as zeros.
+
+    A negative prompt keeps all of its tokens; the fork cuts it to the positive's length, which is two without words.
+    Source: ai-forever/kandinsky3-diffusers pipelines/kandinsky3/kandinsky3_pipeline_ip_adapter.py: encode_prompt.
+    """
+
+    def nothing(self, length: int) -> Context:
+        """No words at all: zeros, none of which counts."""
+        states = self.null_embedding.new_zeros(1, length, self.null_embedding.shape[0])
+        return Context(states, torch.zeros(1, length, dtype=torch.bool, device=states.device))
+
+    def pair(self, prompt: str, negative_prompt: str) -> tuple[Context, Context]:
+        """Conditional and unconditional context. Pads of a negative prompt are zeros, though those of a prompt are not."""
+        cond = self.encode(prompt) if prompt else self.nothing(_NO_WORDS)
+        length = cond.mask.shape[1]
+        return cond, self._negative(negative_prompt, length) if negative_prompt else self.nothing(length)
+
+    def _negative(self, prompt: str, length: int) -> Context:
+        """A text with zero pads up to this length."""
+        encoded = TextConditioning.encode(self, prompt)
+        length = max(length, int(encoded.mask.sum()))
+        padded = encoded.padded(max(length, encoded.mask.shape[1]))
+        return Context(padded.states[:, :length], padded.mask[:, :length])
+
+
+class OutlineTextConditioning(ForkTextConditioning):
+    """The text path that outlines were trained with: without a negative prompt, an empty one is encoded like any other.
+
+    Source: ai-forever/kandinsky3-diffusers pipelines/kandinsky3/kandinsky3controlnet_pipeline.py: encode_prompt.
+    """
+
+    def pair(self, prompt: str, negative_prompt: str) -> tuple[Context, Context]:
+        """Conditional and unconditional context."""
+        cond = self.encode(prompt)
+        return cond, self._padded(self._negative(negative_prompt, cond.mask.shape[1]))

@@ -29,14 +29,14 @@ class Engine:
         self.family = components.family.name
         self.revision = revision
         self.lanes = tuple(lanes)
-        self._components = components
+        self.components = components
         self._pipelines: dict[tuple[type[Request], str], Pipeline] = {}
 
     @property
     def networks(self) -> Mapping[str, Networks]:
         """What each lane that has a UNet of its own draws with. The other lanes load when they are first asked."""
-        unets = self._components.family.unets
-        return MappingProxyType({lane: self._components.drawing(lane) for lane in self.lanes if lane in unets})
+        unets = self.components.family.unets
+        return MappingProxyType({lane: self.components.drawing(lane) for lane in self.lanes if lane in unets})
 
     def run(
         self, requests: Sequence[Request], pictures: Mapping[str, Image] = NO_PICTURES, on_step: OnStep = ignore
@@ -49,7 +49,7 @@ class Engine:
         if a network that only this kind of request needs is missing.
         """
         torch.set_num_threads(CPU_THREADS)  # here and not in `load`: torch keeps this number per thread
-        watch = Watch(on_step, self._components.device)
+        watch = Watch(on_step, self.components.device)
         return [self._outcome(index, request, pictures, watch) for index, request in enumerate(requests)]
 
     def _outcome(self, index: int, request: Request, pictures: Mapping[str, Image], watch: Watch) -> Outcome:
@@ -69,7 +69,7 @@ class Engine:
             if not _is_out_of_memory(error):
                 raise
             sentence = (
-                f"{self._components.device} has no memory left for {route.queue}; draw fewer or smaller pictures, or free it."
+                f"{self.components.device} has no memory left for {route.queue}; draw fewer or smaller pictures, or free it."
             )
             raise OutOfMemory(sentence) from error
 
@@ -79,7 +79,7 @@ class Engine:
             build = PIPELINES.get(type(request))
             if build is None:
                 raise NotLoaded(f"This version of the engine has no pipeline for {request.kind}; update kandinsky-bot.")
-            self._pipelines[key] = build(self._components, request.lane)
+            self._pipelines[key] = build(self.components, request.lane)
         return self._pipelines[key]
 
 

@@ -23,7 +23,7 @@ from engine.requests import (
     Variation,
 )
 
-TextPath = Literal["official", "diffusers", "fork"]
+TextPath = Literal["official", "diffusers", "fork", "fork-outline"]
 PredictionType = Literal["epsilon", "v_prediction"]
 Size = tuple[int, int]  # width, height in pixels
 
@@ -72,7 +72,7 @@ class SizeLimits:
 class Family:
     """A set of weights that serves requests.
 
-    kinds: of requests.  lanes: that workers can load.  unets: by what they are for: "flash", "base", "inpaint".  sizes: (width,
+    kinds: of requests.  lanes: that workers can load.  unets: by use, such as "flash", "inpaint", "picture".  sizes: (width,
     height) that menus offer.  free_sizes: what is drawn beside them.  languages: of prompts.  small_world: prompts are limited to
     the words of `nano_world`.  text_path: how its text conditioning was trained (shared/engine-facts.md 3).  threshold,
     inpaint_threshold: quantile of dynamic thresholding in the base sampler.  weights: a hub repository, "package", or "" if none
@@ -102,6 +102,12 @@ class Family:
     threshold: float = 0.99
     inpaint_threshold: float = 0.95
     max_pictures: int = MAX_PICTURES
+
+    @property
+    def areas(self) -> tuple[int, int]:
+        """The smallest and the largest area, in pixels, that its networks were trained for."""
+        areas = [width * height for width, height in self.sizes]
+        return min(areas), max(areas)
 
 
 # Training went from 256 to sides of 768 to 1024; beyond a megapixel a picture is drawn as overlapping windows of that size.
@@ -165,6 +171,8 @@ KANDINSKY_3_1 = Family(
             "flash": UNetWeights("unet_flash", "conditioning_flash.safetensors"),
             "base": UNetWeights("unet", "conditioning.safetensors"),
             "inpaint": UNetWeights("unet_inpainting", "conditioning_inpainting.safetensors"),
+            "picture": UNetWeights("unet", "conditioning.safetensors", text_path="fork"),  # adapters lie apart
+            "outline": UNetWeights("unet", "conditioning.safetensors", text_path="fork-outline"),
         }
     ),
     sizes=_TRAINED,

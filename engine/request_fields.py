@@ -17,6 +17,7 @@ MAX_GUIDANCE = 20.0
 MIN_WEIGHT, MAX_WEIGHT = 0.01, 2.0  # of a picture or an adapter beside the prompt
 MAX_MARGIN = 4096  # pixels that outpainting adds on a side
 MAX_ZOOM = 4.0
+MAX_SPREAD = 256  # pixels by which a mask grows or fades
 MAX_REGIONS = 4
 MAX_NEW_TOKENS = 512
 REFINE_TIMESTEPS = ((479, 229), (229,))
@@ -224,6 +225,7 @@ def _eta(name: str, value: object) -> float:
 _weight = between("weight-range", "A weight", 0.0, MAX_WEIGHT)
 _share = between("value-range", "A share", 0.0, 1.0)
 _margin = whole_between("value-range", "The margin in pixels", 0, MAX_MARGIN)
+_spread = whole_between("value-range", "The distance in pixels", 0, MAX_SPREAD)
 
 RULES: Mapping[str, Rule] = {
     "prompt": _prompt,
@@ -257,6 +259,8 @@ RULES: Mapping[str, Rule] = {
     "top": _margin,
     "right": _margin,
     "bottom": _margin,
+    "mask_dilation": _spread,
+    "mask_feather": _spread,
     "zoom": between("value-range", "The zoom", 1.0, MAX_ZOOM),
     "refine": _flag,
     "temperature": between("value-range", "The temperature", 0.0, 2.0),

@@ -195,13 +195,18 @@ class Mix(GuidedRequest):
 @kind("inpaint")
 @dataclass(frozen=True)
 class Inpaint(GuidedRequest):
-    """Repaint the white part of a mask; what is black stays as it is, to the bit, and the size too."""
+    """Repaint the white part of a mask; what is black stays as it is, to the bit, and the size too.
+
+    mask_dilation: pixels by which the mask grows first.  mask_feather: pixels, inside of it, over which the new fades in.
+    """
 
     image: str
     mask_image: str
     prompt: str
     seed: int
     _: KW_ONLY
+    mask_dilation: int = 0
+    mask_feather: int = 8
     guidance_scale: float = 4.0
 
 
@@ -211,6 +216,7 @@ class Outpaint(GuidedRequest):
     """Draw on beyond a picture's sides; the picture itself stays as it is, to the bit.
 
     left, top, right, bottom: pixels to add.  zoom: the canvas becomes so many times as wide and high, the picture in its middle.
+    mask_feather: pixels, beyond the picture's sides, over which the new fades in.
     """
 
     rules = _OPTIONAL_PROMPT
@@ -224,6 +230,7 @@ class Outpaint(GuidedRequest):
     right: int = 0
     bottom: int = 0
     zoom: float = 1.0
+    mask_feather: int = 8
     guidance_scale: float = 4.0
 
     def _check_together(self) -> None:

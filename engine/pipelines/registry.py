@@ -7,11 +7,31 @@ from PIL.Image import Image
 
 from engine.components import Components
 from engine.outcomes import Outcome
+from engine.pipelines.image_to_image import ImageToImagePipeline, RefinePipeline
+from engine.pipelines.inpaint import InpaintPipeline, OutpaintPipeline
 from engine.pipelines.judged import judged
+from engine.pipelines.keep_outline import KeepOutlinePipeline
 from engine.pipelines.language import LanguagePipeline, prompt_writer
+from engine.pipelines.mix import MixPipeline
+from engine.pipelines.regions import RegionsPipeline
 from engine.pipelines.text_to_image import TextToImagePipeline
 from engine.pipelines.upscaling import Upscaling
-from engine.requests import Beautify, Request, TextToImage, Translate, Upscale
+from engine.pipelines.variation import VariationPipeline
+from engine.requests import (
+    Beautify,
+    ImageToImage,
+    Inpaint,
+    KeepOutline,
+    Mix,
+    Outpaint,
+    Refine,
+    Regions,
+    Request,
+    TextToImage,
+    Translate,
+    Upscale,
+    Variation,
+)
 from engine.watch import Watch
 
 
@@ -30,6 +50,14 @@ Build = Callable[[Components, str], Pipeline]
 _DRAWING: Mapping[type[Request], Build] = {
     TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
     Upscale: lambda parts, lane: Upscaling(parts),
+    ImageToImage: lambda parts, lane: ImageToImagePipeline(parts.drawing(lane)),
+    Refine: lambda parts, lane: RefinePipeline(parts.drawing(lane)),
+    Inpaint: lambda parts, lane: InpaintPipeline(parts.drawing("inpaint")),
+    Variation: lambda parts, lane: VariationPipeline(MixPipeline(parts)),
+    Mix: lambda parts, lane: MixPipeline(parts),
+    KeepOutline: lambda parts, lane: KeepOutlinePipeline(parts),
+    Regions: lambda parts, lane: RegionsPipeline(parts.drawing(lane)),
+    Outpaint: lambda parts, lane: OutpaintPipeline(parts.drawing("inpaint")),
 }
 _WRITING: Mapping[type[Request], Build] = {
     Beautify: lambda parts, lane: LanguagePipeline(prompt_writer(parts).beautify),

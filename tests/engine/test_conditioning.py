@@ -4,7 +4,7 @@ from diffusers.pipelines.kandinsky3.pipeline_kandinsky3 import Kandinsky3Pipelin
 from transformers import BatchEncoding
 
 from engine.components import Networks
-from engine.conditioning import MAX_TOKENS, DiffusersTextConditioning
+from engine.conditioning import MAX_TOKENS, DiffusersTextConditioning, ForkTextConditioning, OutlineTextConditioning
 
 PROMPT = "a big red circle"
 TOKENS = 5  # with the end of the sequence
@@ -98,3 +98,57 @@ def test_the_path_of_hub_checkpoints_is_that_of_diffusers(networks: Networks, ne
     for context, states, mask in zip(contexts, (cond, uncond), (cond_mask, uncond_mask), strict=True):
         assert (context.states - conditioning.projection(states)).abs().max() <= 1e-5
         assert torch.equal(context.mask, mask.bool())
+
+
+def hidden_states(networks: Networks, text: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """T5 over all 128 positions, and the mask."""
+    batch = PaddingTokenizer(networks)(text, MAX_TOKENS)
+    return networks.conditioning.text_encoder(**batch).last_hidden_state, batch["attention_mask"]
+
+
+def fork(networks: Networks, path: type[ForkTextConditioning]) -> ForkTextConditioning:
+    conditioning = networks.conditioning
+    return path(conditioning.tokenizer, conditioning.text_encoder, conditioning.projection)
+
+
+@pytest.mark.parametrize("path", [ForkTextConditioning, OutlineTextConditioning])
+def test_the_forks_prompt_is_zeroed_cut_and_then_projected(networks: Networks, path: type[ForkTextConditioning]):
+    hidden, mask = hidden_states(networks, PROMPT)
+    expected = networks.conditioning.projection((hidden * mask[..., None])[:, : TOKENS + 1])
+
+    cond, _ = fork(networks, path).pair(PROMPT, "")
+
+    assert (cond.states - expected).abs().max() <= 1e-5
+    assert torch.equal(cond.mask, mask[:, : TOKENS + 1].bool())
+
+
+@pytest.mark.parametrize("negative_prompt", ["star", "green star"])
+def test_pads_of_a_negative_are_zeros_for_picture_prompts_and_biases_for_outlines(networks: Networks, negative_prompt: str):
+    hidden, mask = (each[:, : TOKENS + 1] for each in hidden_states(networks, negative_prompt))
+    project = networks.conditioning.projection
+
+    _, for_pictures = fork(networks, ForkTextConditioning).pair(PROMPT, negative_prompt)
+    _, for_outlines = fork(networks, OutlineTextConditioning).pair(PROMPT, negative_prompt)
+
+    assert (for_pictures.states - project(hidden) * mask[..., None]).abs().max() <= 1e-5
+    assert (for_outlines.states - project(hidden * mask[..., None])).abs().max() <= 1e-5
+    assert torch.equal(for_pictures.mask, mask.bool())
+    assert torch.equal(for_outlines.mask, mask.bool())
+
+
+def test_no_words_are_zeros_for_picture_prompts_and_an_empty_text_for_outlines(networks: Networks):
+    cond, uncond = fork(networks, ForkTextConditioning).pair("", "")
+    _, empty = fork(networks, OutlineTextConditioning).pair(PROMPT, "")
+
+    for context in (cond, uncond):
+        assert context.states.shape[1] == 2
+        assert not context.states.any()
+        assert not context.mask.any()
+    assert empty.mask.tolist() == [[True] + [False] * TOKENS]
+    assert empty.states.any(dim=2).all()
+
+
+def test_a_negative_prompt_keeps_its_tokens_beside_a_picture_without_words(networks: Networks):
+    _, uncond = fork(networks, ForkTextConditioning).pair("", "a green star on the blue background")
+
+    assert uncond.mask.sum() == 8

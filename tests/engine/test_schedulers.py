@@ -2,11 +2,12 @@ import math
 
 import pytest
 import torch
+from diffusers.schedulers import scheduling_ddpm
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from engine.catalog import PredictionType
-from engine.schedulers import BaseSampler, FlashSampler, Sampler, alphas_cumprod, draw_noise, threshold
+from engine.schedulers import BaseSampler, FlashSampler, HubSampler, Sampler, alphas_cumprod, draw_noise, threshold
 
 SHAPE = (4, 8, 8)
 CPU = torch.device("cpu")
@@ -124,3 +125,32 @@ def test_noise_of_a_picture_does_not_depend_on_its_neighbours():
     assert all(torch.equal(one[0], three[1]) for one, three in zip(alone, among, strict=True))
     assert not torch.equal(among[0][0], among[0][1])
     assert not torch.equal(alone[0], alone[1])
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("steps", [7, 50])
+def test_the_hubs_sampler_equals_ddpm_in_the_hubs_settings(
+    prediction_type: PredictionType, steps: int, monkeypatch: pytest.MonkeyPatch
+):
+    sampler = HubSampler(steps, 1.0, prediction_type)
+    noise = draw_noise([1, 2], sampler.noise_count, SHAPE, CPU)
+    scheduler = scheduling_ddpm.DDPMScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type=prediction_type, timestep_spacing="leading", steps_offset=1
+    )
+    scheduler.set_timesteps(steps)
+    fresh = iter([*noise[1:], torch.zeros_like(noise[0])])
+    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *args, **kwargs: next(fresh))
+
+    expected = noise[0]
+    for t in scheduler.timesteps.tolist():
+        expected = scheduler.step(network(expected, t), t, expected).prev_sample
+
+    assert sampler.timesteps == tuple(scheduler.timesteps.tolist())
+    assert (run(sampler, noise) - expected).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(("steps", "first"), [(1, 1), (7, 853), (50, 981), (100, 991)])
+def test_the_hubs_grid_ends_at_one(steps: int, first: int):
+    timesteps = HubSampler(steps, 1.0, "epsilon").timesteps
+
+    assert (timesteps[0], timesteps[-1], len(timesteps)) == (first, 1, steps)

@@ -10,6 +10,7 @@ from diffusers.models.unets.unet_kandinsky3 import Kandinsky3UNet as DiffusersUN
 from torch import Tensor, nn
 
 from engine.models.conditions import Branch
+from engine.models.controlnet import Kandinsky3ControlNet
 from engine.models.movq import MoVQ
 from engine.models.unet import Kandinsky3UNet
 
@@ -119,3 +120,22 @@ def walk(reference: DiffusersUNet, sample: Tensor, t: int, text: Branch, residua
         x = torch.cat([x, skips[level] + residuals[level]], dim=1)
         x = reference.up_blocks[3 - level](x, embedding, text.states, mask)
     return reference.conv_out(F.silu(reference.conv_norm_out(x)))
+
+
+def outline_residuals(
+    network: Kandinsky3ControlNet, reference: Any, sample: Tensor, t: int, hint: Tensor, text: Branch
+) -> list[Tensor]:
+    """The facts' words: hint through eight convolutions, added after the first; a 1x1 convolution after each of three levels."""
+    mask = ((1 - text.mask.float()) * -10_000.0)[:, None]
+    embedding = reference.time_embedding(reference.time_proj(torch.tensor([t]).expand(sample.shape[0])))
+    embedding = reference.add_time_condition(embedding, text.states, mask)
+    block = network.input_hint_block
+    for index, stride in enumerate((1, 1, 2, 1, 2, 1, 2), start=1):
+        conv = getattr(block, f"conv{index}")
+        hint = F.silu(F.conv2d(hint, conv.weight, conv.bias, stride=stride, padding=1))
+    x = reference.conv_in(sample) + F.conv2d(hint, block.out.weight, block.out.bias, padding=1)
+    residuals = []
+    for level in range(3):
+        x = network.convs[level](reference.down_blocks[level](x, embedding, text.states, mask))
+        residuals.append(x)
+    return residuals

@@ -4,14 +4,25 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.conditions import Branch, RegionText
 from engine.models.controlnet import Kandinsky3ControlNet
 from engine.models.picture_prompt import PicturePrompt, cross_attentions
 from engine.models.unet import Kandinsky3UNet
-from tests.engine.models.oracles import CONTEXT, UNET, WIDTHS, attend, awaken, branch, relative, rewrite, unet_pair, walk
+from tests.engine.models.oracles import (
+    CONTEXT,
+    UNET,
+    WIDTHS,
+    attend,
+    awaken,
+    branch,
+    outline_residuals,
+    relative,
+    rewrite,
+    unet_pair,
+    walk,
+)
 
 HEAD = UNET["attention_head_dim"]
 TIME = 300
@@ -126,23 +137,6 @@ def test_branches_with_and_without_adapters_share_a_batch():
     assert relative(together, torch.cat(apart)) < 1e-5
 
 
-def outline_residuals(network: Kandinsky3ControlNet, reference: Any, sample: Tensor, hint: Tensor, text: Branch) -> list[Tensor]:
-    """The facts' words: hint through eight convolutions, added after the first; a 1x1 convolution after each of three levels."""
-    mask = ((1 - text.mask.float()) * -10_000.0)[:, None]
-    embedding = reference.time_embedding(reference.time_proj(torch.tensor([TIME]).expand(sample.shape[0])))
-    embedding = reference.add_time_condition(embedding, text.states, mask)
-    block = network.input_hint_block
-    for index, stride in enumerate((1, 1, 2, 1, 2, 1, 2), start=1):
-        conv = getattr(block, f"conv{index}")
-        hint = F.silu(F.conv2d(hint, conv.weight, conv.bias, stride=stride, padding=1))
-    x = reference.conv_in(sample) + F.conv2d(hint, block.out.weight, block.out.bias, padding=1)
-    residuals = []
-    for level in range(3):
-        x = network.convs[level](reference.down_blocks[level](x, embedding, text.states, mask))
-        residuals.append(x)
-    return residuals
-
-
 def test_outlines_become_residuals_as_the_facts_say():
     own, reference = unet_pair()
     _, shell = unet_pair(seed=8)
@@ -155,7 +149,7 @@ def test_outlines_become_residuals_as_the_facts_say():
     wide = Branch(text.states.expand(2, -1, -1), text.mask.expand(2, -1))
 
     with torch.inference_mode():
-        expected = outline_residuals(network, shell, sample, hint, wide)
+        expected = outline_residuals(network, shell, sample, TIME, hint, wide)
         plain = network(sample, TIME, wide.states, hint, wide.mask)
         prepared = network.prepare([TIME], [text])
         found = network.residuals(sample, network.hint_features(hint), prepared, 0, controlnet_conditioning_scale=0.5)

@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 
 from engine.components import Networks
+from engine.denoising import guide, predict, prepare
 from engine.engine import Engine
 from engine.errors import BadPicture
 from engine.outcomes import Drawn
-from engine.pipelines.text_to_image import guide, predict, prepare, to_image
+from engine.pictures import to_image
 from engine.requests import TextToImage
 
 REQUEST = TextToImage("a big red circle", 5, num_inference_steps=5)

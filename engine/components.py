@@ -77,7 +77,7 @@ class Components:
 
     def drawing(self, use: str) -> Networks:
         """UNet, text path and decoder for a use that the family names: "flash", "base" or "inpaint"."""
-        place = self.family.unets[use]
+        place = self._place(use)
         threshold = self.family.inpaint_threshold if use == "inpaint" else self.family.threshold
         return Networks(
             self.conditioning(place),
@@ -89,6 +89,10 @@ class Components:
             self.device,
             self.dtype,
         )
+
+    def _place(self, use: str) -> UNetWeights:
+        place = self.family.unets[use]
+        return place.merged if place.merged and (self.folder.path / place.merged.unet).is_dir() else place
 
     def unet(self, place: UNetWeights) -> Kandinsky3UNet:
         """A UNet, settled; uses whose tensors lie in the same folder share it."""

@@ -32,12 +32,14 @@ Size = tuple[int, int]  # width, height in pixels
 class UNetWeights:
     """Where a UNet and the projection and null embedding trained with it lie in the family's folder.
 
-    text_path: how its texts are prepared, if not as the family's (shared/engine-facts.md 3.4).
+    text_path: how its texts are prepared, if not as the family's (shared/engine-facts.md 3.4).  merged: what counts instead where
+    it is there: the UNet that an adapter was published with, if that is not the family's own.
     """
 
     unet: str = "unet"
     conditioning: str = "conditioning.safetensors"
     text_path: TextPath | None = None
+    merged: "UNetWeights | None" = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,12 @@ KANDINSKY_3_1 = Family(
             "flash": UNetWeights("unet_flash", "conditioning_flash.safetensors"),
             "base": UNetWeights("unet", "conditioning.safetensors"),
             "inpaint": UNetWeights("unet_inpainting", "conditioning_inpainting.safetensors"),
-            "picture": UNetWeights("unet", "conditioning.safetensors", text_path="fork"),  # adapters lie apart
+            "picture": UNetWeights(  # adapters lie apart
+                "unet",
+                "conditioning.safetensors",
+                text_path="fork",
+                merged=UNetWeights("picture_prompt_unet", "conditioning_picture_prompt.safetensors", text_path="fork"),
+            ),
             "outline": UNetWeights("unet", "conditioning.safetensors", text_path="fork-outline"),
         }
     ),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from huggingface_hub import HfApi, hf_hub_download
@@ -26,7 +27,9 @@ from engine.sources import Source, needed
 DOWNLOADS = ".downloads"  # in the family's folder: one disk, and what is half there is found again
 _PICKLES = (".bin", ".pt")
 _GB = 1e9
+_PATIENCE_S = 30.0
 Say = Callable[[str], None]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Found:
 class Fetcher:
     """Fetches one family into its folder. endpoint: of the hub, huggingface.co if None."""
 
-    def __init__(self, family: str, folder: Path, say: Say, endpoint: str | None = None, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, family: str, folder: Path, say: Say, endpoint: str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
         self._family = family
         self._folder = folder
         self._say = say
@@ -98,8 +103,11 @@ class Fetcher:
 
     def _listed(self, source: Source, revision: str) -> tuple[str, list[Found]]:
         """The commit of a revision, and the files of a source there: safetensors before pickles, full precision before half."""
+        hub = HfApi(endpoint=self._endpoint)
         info = self._asked(
-            source, revision, lambda: HfApi(endpoint=self._endpoint).model_info(source.repository, revision=revision, files_metadata=True)
+            source,
+            revision,
+            lambda: hub.model_info(source.repository, revision=revision, files_metadata=True, timeout=_PATIENCE_S),
         )
         found = [
             Found(each.rfilename, each.size or 0, each.lfs.sha256 if each.lfs else "")
@@ -108,7 +116,7 @@ class Fetcher:
         ]
         chosen = _chosen(found, source)
         if not chosen or not info.sha:
-            raise WeightsError(f"{source.repository} at {revision} has no {source.path or source.files[0]}; name another --revision.")
+            raise self._lacks(source, revision)
         return info.sha, chosen
 
     def _download(self, source: Source, commit: str, file: Found, target: Path) -> None:
@@ -119,22 +127,32 @@ class Fetcher:
                 source,
                 commit,
                 lambda: hf_hub_download(
-                    source.repository, file.path, revision=commit, local_dir=target, endpoint=self._endpoint, etag_timeout=30
+                    source.repository,
+                    file.path,
+                    revision=commit,
+                    local_dir=target,
+                    endpoint=self._endpoint,
+                    etag_timeout=_PATIENCE_S,
                 ),
             )
         if not _is(place, file):
             place.unlink()
             raise WeightsError(f"{source.repository}/{file.path} came with another SHA-256 than its host names; fetch it again.")
 
-    def _asked(self, source: Source, revision: str, call: Callable[[], object]) -> "object":
+    def _lacks(self, source: Source, revision: str) -> WeightsError:
+        return WeightsError(f"{source.repository} has no {source.path or 'files'} at {revision}; name another --revision.")
+
+    def _asked(self, source: Source, revision: str, call: Callable[[], Answer]) -> Answer:
         try:
             return call()
         except GatedRepoError as error:
-            raise WeightsError(f"{source.repository} asks for an account: accept its licence, then run: hf auth login.") from error
+            raise WeightsError(
+                f"{source.repository} asks for an account: accept its licence, then run: hf auth login."
+            ) from error
         except (RevisionNotFoundError, EntryNotFoundError, RepositoryNotFoundError) as error:
             if isinstance(error, LocalEntryNotFoundError):
                 raise self._away(source, error) from error
-            raise WeightsError(f"{source.repository} has no {source.path or 'files'} at {revision}; name another --revision.") from error
+            raise self._lacks(source, revision) from error
         except OSError as error:  # httpx' and requests' errors are such, too
             raise self._away(source, error) from error
         except Exception as error:

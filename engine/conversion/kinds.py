@@ -58,6 +58,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("refiner-mask", "its mask", networks.refiner_mask),
         Kind("hed", "outline detector", networks.hed),
         Kind("image-encoder", "CLIP vision tower", networks.image_encoder),
+        Kind("safety-checker", "judge of pictures", networks.safety_checker),
         Kind("text-encoder", "T5 encoder", networks.text_encoder),
         Kind("language-model", "Mistral language model", networks.language_model),
     )
@@ -147,6 +148,7 @@ _SIGNS: Mapping[str, Callable[[Checkpoint], bool]] = {
     "refiner-context": _bare(3, floating=True),
     "refiner-mask": _bare(2, floating=False),
     "hed": _has("norm", "block1.convs.0.weight", "block5.projection.weight"),
+    "safety-checker": _has("concept_embeds", "special_care_embeds_weights"),
     "image-encoder": _ends("vision_model.embeddings.class_embedding", "visual_projection.weight"),
     "language-model": _ends("layers.0.self_attn.q_proj.weight", "embed_tokens.weight", "lm_head.weight"),
     "text-encoder": _ends("encoder.block.0.layer.0.SelfAttention.q.weight"),

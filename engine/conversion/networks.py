@@ -20,20 +20,21 @@ from engine.conversion.sentencepiece import tokenizer_of
 from engine.conversion.sizes import Config, Shapes, Unlike
 from engine.conversion.writing import SHARD, TRANSFORMERS, Network, Writer, fitting
 from engine.models.controlnet import Kandinsky3ControlNet
+from engine.models.hed import HED
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
+from engine.models.super_resolution import SuperResolutionUNet
 from engine.models.unet import Kandinsky3UNet
 
 UNET_PREFIX = "unet."  # official files hold the network under this name, beside the null embedding
 PICTURE_UNET = "picture_prompt_unet"  # only if the UNet that an adapter came with differs from the family's own
-_PROJECTION = "encoder_hid_proj."
+REFINER_CONTEXT = "refiner_context.safetensors"
 _OWN_PROJECTION = {"0.weight": "projection.weight", "1.weight": "projection_norm.weight", "1.bias": "projection_norm.bias"}
 _FORK_PROJECTION = {
     "projection_lin.weight": "projection.weight",
     "projection_ln.weight": "projection_norm.weight",
     "projection_ln.bias": "projection_norm.bias",
 }
-_HED_CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each block
 
 
 def unet(checkpoint: Checkpoint, writer: Writer, suffix: str) -> list[Path]:
@@ -96,8 +97,6 @@ def picture_prompt(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
 
 def super_resolution(checkpoint: Checkpoint, writer: Writer, name: str) -> list[Path]:
     """A KandiSuperRes network; some files hold it under `unet`, some as it is."""
-    from engine.models.super_resolution import SuperResolutionUNet
-
     renamed = {each.removeprefix(UNET_PREFIX): each for each in checkpoint.shapes}
     config = sizes.super_resolution(_shapes(checkpoint, renamed))
     return [writer.network(name, checkpoint, _own(SuperResolutionUNet, config, renamed))]
@@ -105,26 +104,17 @@ def super_resolution(checkpoint: Checkpoint, writer: Writer, name: str) -> list[
 
 def refiner_context(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
     """The refiner's only text, projected: (1, L, C)."""
-    return [writer.tensors("refiner.safetensors", {"context": checkpoint.read([BARE])[BARE]})]
+    return [writer.tensors(REFINER_CONTEXT, {"context": checkpoint.read([BARE])[BARE]})]
 
 
 def refiner_mask(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
     """Which tokens of the refiner's text count: (1, L)."""
-    return [writer.tensors("refiner.safetensors", {"mask": checkpoint.read([BARE])[BARE].bool()})]
+    return [writer.tensors(REFINER_CONTEXT, {"context_mask": checkpoint.read([BARE])[BARE].bool()})]
 
 
 def hed(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
     """The outline detector, under its own names."""
-    shapes = {"norm": torch.Size((1, 3, 1, 1))}
-    widths = [checkpoint.shapes[f"block{block}.projection.weight"][1] for block, _ in enumerate(_HED_CONVOLUTIONS, start=1)]
-    before = 3
-    for block, (width, count) in enumerate(zip(widths, _HED_CONVOLUTIONS, strict=True), start=1):
-        for index in range(count):
-            shapes |= _conv(f"block{block}.convs.{index}", before, width, 3)
-            before = width
-        shapes |= _conv(f"block{block}.projection", width, 1, 1)
-    network = Network({name: name for name in checkpoint.shapes}, shapes, {"widths": widths})
-    return [writer.network("hed", checkpoint, network)]
+    return [writer.network("hed", checkpoint, _own(HED, {}, {name: name for name in checkpoint.shapes}))]
 
 
 def image_encoder(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
@@ -151,6 +141,15 @@ def text_encoder(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
 
     network = _library(build, config, renamed, tied=("encoder.embed_tokens.weight",))
     return [writer.network("text_encoder", checkpoint, network), *_tokenizer(checkpoint, writer, "tokenizer/tokenizer.json")]
+
+
+def safety_checker(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
+    """The judge of pictures, under its own names; its config.json must lie beside it."""
+    config = _config_beside(checkpoint)
+    if config is None:
+        raise Unlike("there is no config.json beside it")
+    shapes = {name: shape for name, shape in checkpoint.shapes.items() if not name.endswith("position_ids")}
+    return [writer.network("safety_checker", checkpoint, Network({name: name for name in shapes}, shapes, config, TRANSFORMERS))]
 
 
 def language_model(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
@@ -185,10 +184,6 @@ def _expected(network: nn.Module) -> dict[str, torch.Size]:
 
 def _shapes(checkpoint: Checkpoint, renamed: Mapping[str, str]) -> Shapes:
     return {own: checkpoint.shapes[stored] for own, stored in renamed.items()}
-
-
-def _conv(name: str, width_in: int, width_out: int, kernel: int) -> dict[str, torch.Size]:
-    return {f"{name}.weight": torch.Size((width_out, width_in, kernel, kernel)), f"{name}.bias": torch.Size((width_out,))}
 
 
 def _read(checkpoint: Checkpoint, own: Mapping[str, str]) -> dict[str, Tensor]:

@@ -18,7 +18,10 @@ from engine.components import Components
 from engine.conversion.checkpoint import Checkpoint
 from engine.conversion.kinds import convert
 from engine.models.conditions import Branch
+from engine.models.hed import HED
 from engine.models.super_resolution import SuperResolutionUNet
+from engine.safety.checker import ConceptChecker
+from engine.safety.checker import load as load_judge
 from engine.weights import Folder, settings
 from tests.engine.conftest import tiny_tokenizer
 from tests.engine.conversion import official
@@ -26,6 +29,7 @@ from tests.engine.conversion.official import CONTEXT, EMBED
 from tests.engine.conversion.official_movq import OfficialMoVQ
 from tests.engine.models import test_super_resolution as stated
 from tests.engine.models.oracles import relative
+from tests.engine.safety.tiny import family_folder, network, write_published
 
 CPU = torch.device("cpu")
 TIMES = torch.tensor([979.0, 229.0])
@@ -204,31 +208,34 @@ def test_the_refiners_text_and_mask_become_one_file(tmp_path: Path):
     kinds = [convert(tmp_path / f"{name}.pt", tmp_path / "family")[0].name for name in ("context", "context_mask")]
 
     assert kinds == ["refiner-context", "refiner-mask"]
-    stored = load_file(tmp_path / "family" / "refiner.safetensors")
+    stored = load_file(tmp_path / "family" / "refiner_context.safetensors")
     assert torch.equal(stored["context"], context)
-    assert torch.equal(stored["mask"], mask.bool())
+    assert torch.equal(stored["context_mask"], mask.bool())
 
 
-def hed_weights() -> dict[str, Tensor]:
-    weights, before = {"norm": noise(1, 3, 1, 1)}, 3
-    for block, (width, count) in enumerate(zip((4, 6, 8, 8, 8), (2, 2, 3, 3, 3), strict=True), start=1):
-        for index in range(count):
-            weights[f"block{block}.convs.{index}.weight"] = noise(width, before, 3, 3)
-            weights[f"block{block}.convs.{index}.bias"] = noise(width)
-            before = width
-        weights[f"block{block}.projection.weight"], weights[f"block{block}.projection.bias"] = noise(1, width, 1, 1), noise(1)
-    return weights
-
-
-def test_the_outline_detector_keeps_its_names_and_numbers(tmp_path: Path):
-    weights = hed_weights()
-    torch.save(weights, tmp_path / "ControlNetHED.pth", _use_new_zipfile_serialization=False)  # as old as the real one
+def test_the_outline_detector_finds_as_before(tmp_path: Path):
+    detector = made(HED())
+    torch.save(detector.state_dict(), tmp_path / "ControlNetHED.pth", _use_new_zipfile_serialization=False)  # as the real one
 
     convert(tmp_path / "ControlNetHED.pth", tmp_path / "family")
 
-    stored = load_file(tmp_path / "family" / "hed" / "diffusion_pytorch_model.safetensors")
-    assert stored.keys() == weights.keys()
-    assert all(torch.equal(stored[name], weights[name]) for name in weights)
+    pictures = noise(1, 3, 32, 48) * 128
+    assert torch.equal(loaded(tmp_path / "family").edge_detector()(pictures), detector(pictures))
+
+
+def test_the_judge_scores_as_before(tmp_path: Path):
+    judge = network(0.3)
+    (tmp_path / "judge").mkdir()
+    write_published(tmp_path / "judge", judge)
+    published = load_file(tmp_path / "judge" / "safety_checker" / "model.safetensors")
+    torch.save(published, tmp_path / "judge" / "safety_checker" / "pytorch_model.bin")
+    (tmp_path / "judge" / "safety_checker" / "model.safetensors").unlink()
+
+    convert(tmp_path / "judge" / "safety_checker", tmp_path / "family")
+
+    pixels = noise(2, 3, 56, 56)
+    found = load_judge(family_folder(tmp_path / "family"), CPU)
+    assert torch.equal(found.scores(pixels)[0], ConceptChecker(judge).scores(pixels)[0])
 
 
 @pytest.mark.parametrize("with_config", [True, False])

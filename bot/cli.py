@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.cli_engine import add_commands
+from bot.cli_weights import add_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(run=_worker)
 
     add_commands(commands)
+    add_weights(commands)
     commands.add_parser("migrate", help="bring the database to this version").set_defaults(run=_migrate)
     commands.add_parser("doctor", help="check every setting against the real thing").set_defaults(run=_doctor)
     commands.add_parser("stats", help="jobs, queues, workers and times of the last day").set_defaults(run=_stats)

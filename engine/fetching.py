@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -16,6 +16,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils._headers import build_hf_headers
 
 from engine import catalog, lock
 from engine.conversion.checkpoint import is_variant
@@ -120,21 +122,22 @@ class Fetcher:
         return info.sha, chosen
 
     def _download(self, source: Source, commit: str, file: Found, target: Path) -> None:
-        """Download a file, going on where an earlier call was cut off. A file that is whole is not asked for again."""
+        """Download a file, going on where an earlier call was cut off. A file that is whole is not asked for again.
+
+        Not `hf_hub_download`: in version 2 it begins anew each time.
+        """
         place = target / file.path
+        partial = place.with_name(f"{place.name}.{commit[:12]}.partial")
+
+        def download() -> None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            url = hf_hub_url(source.repository, file.path, revision=commit, endpoint=self._endpoint)
+            with partial.open("ab") as opened:
+                http_get(url, opened, resume_size=opened.tell(), headers=build_hf_headers(), expected_size=file.size)
+            partial.replace(place)
+
         if not (place.is_file() and place.stat().st_size == file.size and _is(place, file)):
-            self._asked(
-                source,
-                commit,
-                lambda: hf_hub_download(
-                    source.repository,
-                    file.path,
-                    revision=commit,
-                    local_dir=target,
-                    endpoint=self._endpoint,
-                    etag_timeout=_PATIENCE_S,
-                ),
-            )
+            self._asked(source, commit, download)
         if not _is(place, file):
             place.unlink()
             raise WeightsError(f"{source.repository}/{file.path} came with another SHA-256 than its host names; fetch it again.")
@@ -177,7 +180,15 @@ class Fetcher:
         return [self._folder / name for name in folders]
 
 
-def fetch(family: str, lanes: Sequence[str], say: Say, folder: Path | None = None, **how: object) -> Lock:
+def fetch(
+    family: str,
+    lanes: Sequence[str],
+    say: Say,
+    folder: Path | None = None,
+    dtype: torch.dtype | None = None,
+    revision: str | None = None,
+    endpoint: str | None = None,
+) -> Lock:
     """Fetch a family's weights into its folder, or into another. Raises: WeightsError, RequestError for an unknown family."""
     served = catalog.family(family)
     unknown = [lane for lane in lanes if lane not in served.lanes]
@@ -185,7 +196,7 @@ def fetch(family: str, lanes: Sequence[str], say: Say, folder: Path | None = Non
         raise WeightsError(f"{family} has the lanes {', '.join(served.lanes)}, not {unknown[0]!a:.40}; name some of them.")
     if not needed(family):
         raise WeightsError(f"There is nothing to fetch for {family}: {served.mend}.")
-    return Fetcher(family, folder or catalog.weights_folder(family), say, **how).fetch(lanes)  # type: ignore[arg-type]
+    return Fetcher(family, folder or catalog.weights_folder(family), say, endpoint, dtype).fetch(lanes, revision)
 
 
 def _chosen(found: Sequence[Found], source: Source) -> list[Found]:

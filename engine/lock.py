@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import WeightsError
+from engine.families import Family
 
 NAME = "weights.lock.json"
 _HELD = (".json", ".safetensors")
@@ -66,6 +67,36 @@ def read(folder: Path, family: str) -> Lock:
     if lock.family != family:
         raise WeightsError(f"{path} is of {lock.family!a:.40}, not of {family}; name that family, or another folder.")
     return lock
+
+
+def family_of(folder: Path) -> str:
+    """The family that a folder's lock names, as far as it can be read."""
+    try:
+        return str(json.loads((folder / NAME).read_text(encoding="utf-8"))["family"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def faults(folder: Path, family: Family) -> tuple[list[str], str]:
+    """What is wrong with a family's files, a line each, and what was looked at.
+
+    Raises: WeightsError if the folder or its lock cannot be read.
+    """
+    if not folder.is_dir():
+        raise WeightsError(f"The folder {folder} with the weights of {family.name} is missing; {family.mend}.")
+    known = read(folder, family.name)
+    wrong = []
+    for name, digest in known.files.items():
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{path} is missing")
+        elif sha256(path) != digest:
+            wrong.append(f"{path} is not the file that {NAME} holds")
+    unknown = [path for path in held(folder) if path.relative_to(folder).as_posix() not in known.files]
+    if not known.files:
+        return wrong, f"{len(unknown)} files, but no lock to compare them with"
+    others = f", {len(unknown)} others that it does not hold" if unknown else ""
+    return wrong, f"{len(known.files)} files as the lock holds them{others}"
 
 
 def held(part: Path) -> list[Path]:

@@ -134,10 +134,8 @@ def _unpickled(file: Path) -> Iterator[tuple[str, Tensor]]:
     try:
         content = torch.load(file, map_location="cpu", mmap=mapped, weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported global" in str(error) or "Unsupported class" in str(error) or "GLOBAL" in str(error):
-            sentence = f"{file} carries code beside its tensors and was not run; get it from its authors, or as safetensors."
-            raise WeightsError(sentence) from error
-        raise WeightsError(f"{file} is damaged; download it again.") from error
+        sentence = f"{file} holds more than tensors, which could be code, and was not run; get it from its authors."
+        raise WeightsError(sentence) from error
     except Exception as error:  # torch raises half a dozen kinds for a file that is cut short
         raise WeightsError(f"{file} is damaged ({_first_line(error)}); download it again.") from error
     return _flat(content, file)

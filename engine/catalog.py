@@ -28,6 +28,7 @@ __all__ = [
     "families",
     "family",
     "make",
+    "memory_plan",
     "route",
     "text_to_image",
     "weights_folder",
@@ -80,6 +81,20 @@ def weights_folder(name: str) -> Path:
 def available(name: str) -> bool:
     """Whether a family's weights are on this machine; menus offer no other."""
     return weights_folder(name).is_dir()
+
+
+def memory_plan(name: str, gigabytes: float | None = None) -> MemoryPlan:
+    """The plan of a family that makes the most of so many free gigabytes, its most spacious one if None.
+
+    Raises: RequestError if not even the smallest fits.
+    """
+    plans = family(name).memory
+    fitting = [plan for plan in plans if gigabytes is None or plan.gigabytes <= gigabytes]
+    if not fitting:
+        least, free = min(plan.gigabytes for plan in plans), gigabytes or 0.0
+        sentence = f"{name} needs {least:g} GB and there are {free:.1f} GB free; free some, or choose another family."
+        raise RequestError("memory", sentence, {"limit": least, "value": round(free, 1)})
+    return max(fitting, key=lambda plan: plan.gigabytes)
 
 
 def make(kind: type[Made], family_name: str, **values: Any) -> Made:

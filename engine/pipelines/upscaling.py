@@ -29,7 +29,7 @@ class Upscaling:
 
     def __init__(self, components: Components) -> None:
         self._components = components
-        self._windows = _windows(components.device)
+        self._windows = _windows(components.device, components.plan.windows)
 
     def __call__(self, request: Upscale, pictures: Mapping[str, Image.Image], watch: Watch) -> Drawn:
         """Draw a request, reporting to `watch`.
@@ -72,16 +72,16 @@ class Upscaling:
             return Context(states.reshape(1, -1, states.shape[-1]), mask.reshape(1, -1))
 
         unet = parts.unet(parts.family.unets["flash"])
-        return Refiner(unet, parts.movq(), parts.once(REFINER_CONTEXT, load), parts.dtype)
+        return Refiner(unet, parts.movq(), parts.once(REFINER_CONTEXT, load), parts.dtype, parts.plan.tiled_above)
 
 
-def _windows(device: torch.device) -> Windows:
+def _windows(device: torch.device, most: int) -> Windows:
     """As many windows per call as this device's whole memory suggests: what is free just now would change the last bits."""
     windows = Windows()
     if device.type != "cuda":
         return replace(windows, per_call=1)  # on a CPU a batch is no faster
     room = torch.cuda.get_device_properties(device).total_memory - _OTHERS
-    return replace(windows, per_call=min(max(int(room // _WINDOW), 1), windows.per_call))
+    return replace(windows, per_call=min(max(int(room // _WINDOW), 1), windows.per_call, most))
 
 
 def _check_result(picture: Image.Image, scale: int) -> None:

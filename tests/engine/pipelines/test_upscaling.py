@@ -16,6 +16,7 @@ from engine.outcomes import Drawn, Dropped, Progress
 from engine.pipelines.upscaling import FOLDERS, REFINER_CONTEXT
 from engine.requests import RequestError, Upscale
 from tests.engine.conftest import CONTEXT_WIDTH, tiny_movq, tiny_unet
+from tests.engine.safety.tiny import write_checker
 
 PICTURES = {"flower": Image.effect_noise((37, 30), 60).convert("RGB")}
 
@@ -31,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_movq().save_pretrained(path / "movq")
     mask = (torch.arange(128) < 1).long()[None]
     save_file({"context": torch.randn(1, 128, CONTEXT_WIDTH).half(), "context_mask": mask}, path / REFINER_CONTEXT)
+    write_checker(path)
     return path
 
 

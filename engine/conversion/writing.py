@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.conversion.checkpoint import Checkpoint
 from engine.errors import WeightsError
 
-SHARD = 1_000_000_000  # bytes, and so about what a conversion holds in memory
+SHARD = 800_000_000  # bytes, and so about what a conversion holds in memory
 DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"  # what files of tensors are called in each library's layout
 _SHOWN_NAMES = 3
 

@@ -38,7 +38,8 @@ class ToyEngine:
         for progress in (_progress("encode", 1, 1), _progress("step", 4, 4), _progress("decode", 1, 2)):
             on_step(progress)
         self.meanwhile()
-        return [Drawn((Image.new("RGB", (64, 64)),) * requests[0].num_images_per_prompt, (7,))]
+        count = requests[0].num_images_per_prompt
+        return [Drawn((Image.new("RGB", (64, 64)),) * count, (7,) * count)]
 
 
 @dataclass

@@ -8,9 +8,9 @@ from torch import nn
 
 from engine import catalog, components
 from engine.components import Components
+from engine.errors import EngineError
 from engine.families import SMALL_TEXT_WIDTH, SMALL_UNET, MemoryPlan
 from engine.models.unet import Kandinsky3UNet
-from engine.requests import RequestError
 from engine.residency import Residency, Visitor
 from engine.weights import Folder
 from tests.engine.conftest import tiny_unet
@@ -117,7 +117,7 @@ def test_the_most_spacious_plan_that_fits_is_chosen(free: float, plan: str):
 
 
 def test_too_little_memory_is_refused_with_the_limit():
-    with pytest.raises(RequestError, match=r"needs 7 GB and there are 3\.0 GB free"):
+    with pytest.raises(EngineError, match=r"needs 7 GB and there are 3\.0 GB free"):
         catalog.memory_plan("kandinsky-3.1", 3.0)
 
 

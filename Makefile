@@ -42,6 +42,7 @@ bench: setup servers
 	$(BIN)/python -m benchmarks.nano
 	$(BIN)/python -m benchmarks.line
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.engine_counts
 
 # SIZE=commit is the run that `make test` makes, here on every side; SIZE=leases kills workers at full leases.
 # Each side ends with its report.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from aiogram import Bot, Dispatcher
@@ -87,6 +88,7 @@ class Application:
         self._bot, self._settings = bot, settings
         self._ops = Ops(ops, self._ailments, self._look_at_sql) if ops and ops.port else None
         self._db = Database(storage.database)
+        self._leases = Database(storage.database)  # connections of its own: a lease is renewed however many wait for one
         self._bell = Bell(make_celery(storage))
         self._arrived = asyncio.Event()
         hooked = webhook is not None and webhook.url is not None
@@ -97,7 +99,8 @@ class Application:
         jobs = Jobs(self._db, settings, self._ring_soon)
         self._jobs = jobs
         media = MediaStore(storage.media)
-        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media, Limiter(limits=limits))
+        lease = (self._lease_name("deliver"), process_name())
+        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media, Limiter(limits=limits), lease)
         desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
 
@@ -122,6 +125,7 @@ class Application:
             show=desk.show,
             send_file=desk.send_file,
             screen=desk.screen,
+            ask=partial(desk.ask, self._dialogs),
             find_screen=desk.find_screen,
             count_pictures=desk.count_pictures,
             change_settings=desk.change_settings,
@@ -148,6 +152,7 @@ class Application:
             self._bell.close()
             await self._bot.session.close()
             await self._db.close()
+            await self._leases.close()
 
     async def _ring_soon(self, queue: str, times: int) -> None:
         """Ring without waiting: a broker that hangs must not hold up the answer to a press."""
@@ -188,7 +193,7 @@ class Application:
 
     async def _lead(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` only while this process holds its lease, so that a second process can stand by."""
-        name, owner = f"{what}:{self._bot.id}", process_name()
+        name, owner = self._lease_name(what), process_name()
         try:
             while True:
                 metrics.moved(f"lease {what}")
@@ -202,8 +207,10 @@ class Application:
                         log.error("%s stopped, and begins again", what, exc_info=group.exceptions[0])
                 await asyncio.sleep(0.5)
         finally:
-            async with self._db.begin() as session:
-                await LeaseRepository(session).drop(name, owner)
+            await self._drop(name, owner)
+
+    def _lease_name(self, what: str) -> str:
+        return f"{what}:{self._bot.id}"
 
     async def _hold(self, name: str, owner: str, held_until: float, task: "asyncio.Future[None]") -> None:
         """Run until the work ends or the lease is lost; the work has ended when this returns."""
@@ -229,7 +236,7 @@ class Application:
 
     async def _take(self, name: str, owner: str) -> bool:
         try:
-            async with self._db.begin() as session:
+            async with self._leases.begin() as session:
                 return await LeaseRepository(session).take(name, owner, self._settings.leader_s)
         except Exception as error:
             log.error("lease %s: %s", name, type(error).__name__)
@@ -239,11 +246,19 @@ class Application:
         """Whether the lease was still ours, and is for another term; None when the database does not say in time."""
         patience_s = max(held_until - time.monotonic(), self._settings.leader_s / 4)
         try:
-            async with asyncio.timeout(patience_s), self._db.begin() as session:
+            async with asyncio.timeout(patience_s), self._leases.begin() as session:
                 return await LeaseRepository(session).renew(name, owner, self._settings.leader_s)
         except Exception as error:
             log.error("lease %s: %s", name, type(error).__name__)
             return None
+
+    async def _drop(self, name: str, owner: str) -> None:
+        """Let the next process have it at once. A database that is away must not take the place of why this one ends."""
+        try:
+            async with asyncio.timeout(self._settings.leader_s), self._leases.alone() as session:
+                await LeaseRepository(session).drop(name, owner)
+        except Exception as error:
+            log.warning("lease %s not given back: %s; it runs out", name, type(error).__name__)
 
     async def _ailments(self) -> list[str]:
         """What keeps this process from doing its work; none if it is well."""

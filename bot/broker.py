@@ -12,6 +12,7 @@ from bot.settings import SettingsError, StorageSettings
 log = logging.getLogger(__name__)
 
 _PUBLISH_LIMIT_S = 3.0
+_SILENCE_S = 5  # of a broker, before it counts as dead
 
 
 def make_celery(storage: StorageSettings) -> Celery:
@@ -52,10 +53,15 @@ def _transport_options(storage: StorageSettings) -> dict[str, object]:
             "visibility_timeout": 3600,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
-            "socket_timeout": 5,
-            "socket_connect_timeout": 5,
+            "socket_timeout": _SILENCE_S,
+            "socket_connect_timeout": _SILENCE_S,
         }
-    return {}
+    return {
+        "confirm_publish": True,  # else what goes to a broker that dies is lost without an error
+        "connect_timeout": _SILENCE_S,
+        "read_timeout": _SILENCE_S,
+        "write_timeout": _SILENCE_S,
+    }
 
 
 class Bell:

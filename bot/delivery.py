@@ -7,34 +7,38 @@ between is sent once more, and says so.
 
 import asyncio
 import logging
-import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from aiogram import Bot
-from aiogram.types import BufferedInputFile, InputMediaDocument, InputMediaPhoto, Message, ReplyParameters
+from aiogram.types import BufferedInputFile, Message
 
 from bot import metrics
-from bot.jobs import Jobs, job_notice
+from bot.calls import Calls
+from bot.jobs import Jobs, job_file, job_ping
 from bot.limiter import Limiter
 from bot.logs import log_about
 from bot.messages import Messages, Said
 from bot.outbox import Outbox
+from bot.own_errors import OwnErrors, backoff
 from bot.presentation import as_file as without_loss
 from bot.presentation import as_photo, as_sheet
 from bot.screens import SCREENS, Screens
-from bot.telegram import Fate, Tried, attempt
-from engine.requests import from_json
+from bot.settings import SettingsError
+from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
+from bot.views import Views
 from storage.database import Database
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.domain import Delivery, Job, JobState, Notice, SendState
 from storage.errors import LostLease
 from storage.media import MediaStore
 from storage.places import Place, reached
+from storage.repositories.outgoing import Lease
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _TICK_S = 0.2
 _REST_S = 0.01  # between two ticks, so that what comes in a crowd is read and sent together
@@ -42,7 +46,7 @@ _PROGRESS_S = 1.5
 _LOOK_S = 0.5  # between two looks at all that wait or are drawn
 _LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
 _PING_AFTER_S = 20.0
-_OWN_ERRORS = 8  # tries before a message that we cannot even build is given up
+_ORPHANS_S = 10.0  # between two looks for what a former deliverer was sending when it was cut off
 _PROGRESS_RESERVE = 8  # of the bot's tokens, kept back from progress for results and notices
 
 
@@ -56,16 +60,22 @@ class Deliverer:
     messages: Messages
     media: MediaStore
     limiter: Limiter = field(default_factory=Limiter)
+    lease: Lease | None = None  # which it must hold, and as whom, to begin a message
 
     def __post_init__(self) -> None:
-        self._outbox = Outbox(self.database, self.bot.id)
+        self._outbox = Outbox(self.database, self.bot.id, self.lease)
+        self._calls = Calls(self.bot)
+        self._views = Views(self._outbox, self._calls, self.messages, self.media)
         self._screens = Screens(self.database, self.jobs, self.messages, self.media)
-        self._busy: set[int] = set()
+        self._busy: dict[int, Delivery | Notice | None] = {}  # chat id -> what it is being sent; None for mere progress
         self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._own_errors: Counter[object] = Counter()
-        self._left_behind = False  # whether a row may say `sending` though nobody sends it
+        self._own_errors = OwnErrors(self._outbox)
+        self._revoked = False  # whether Telegram knows the token no more
+        self._orphans_at = time.monotonic() + _ORPHANS_S  # when to look for rows that say `sending` though nobody sends them
+        self._own_errors = OwnErrors(self._outbox)
+        self._revoked = False  # whether Telegram knows the token no more
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
         self._look_at = 0.0
 
@@ -78,7 +88,7 @@ class Deliverer:
         await self._outbox.interrupted()
 
     async def run(self) -> None:
-        """Deliver until cancelled, then let the calls in flight end."""
+        """Deliver until cancelled, then let the calls in flight end. Raises: SettingsError once the token is revoked."""
         try:
             while True:
                 metrics.moved("deliver")
@@ -91,6 +101,8 @@ class Deliverer:
                         await self._wake.wait()
                 except TimeoutError:
                     pass
+                if self._revoked:
+                    raise SettingsError(NO_SUCH_TOKEN)
                 await asyncio.sleep(_REST_S)
                 self._wake.clear()
         finally:
@@ -101,18 +113,18 @@ class Deliverer:
 
     async def tick(self, watch: bool = True) -> None:
         """Start everything that is due and may go now; `watch` also what is only news of a job under way."""
-        if self._left_behind and not self._busy:
-            await self._outbox.interrupted()
-            self._left_behind = False
         self._settled.clear()
         began = time.monotonic()
+        if self._own_errors.left_behind or began >= self._orphans_at:
+            self._own_errors.left_behind, self._orphans_at = False, began + _ORPHANS_S
+            await self._outbox.interrupted([owed for owed in self._busy.values() if owed])
         due = await self._outbox.due(watched=watch)
         for delivery, job, language in due.results:
-            self._start(job.chat_id, partial(self._send_result, delivery, job, language), partial(self._retry, delivery))
+            self._start(job.chat_id, partial(self._send_result, delivery, job, language), delivery)
         for notice, language in due.notices:
-            self._start(notice.chat_id, partial(self._send_notice, notice, language), partial(self._retry, notice))
+            self._start(notice.chat_id, partial(self._send_notice, notice, language), notice)
         for delivery, job, language in due.statuses:
-            self._start(job.chat_id, partial(self._send_status, job, language), partial(self._retry, delivery))
+            self._start(job.chat_id, partial(self._send_status, delivery, job, language), delivery)
         if due.watched is not None:
             await self._watch(due.watched)
             now = time.monotonic()
@@ -136,19 +148,17 @@ class Deliverer:
         self,
         chat_id: int,
         send: Callable[[], Awaitable[None]],
-        retry: Callable[[str], Awaitable[None]] | None,
+        owed: Delivery | Notice | None,
         reserve: float = 0.0,
     ) -> None:
         if chat_id in self._busy or chat_id in self._settled or not self.limiter.take(chat_id, reserve):
             return
-        self._busy.add(chat_id)
-        task = asyncio.create_task(self._guard(chat_id, send, retry))
+        self._busy[chat_id] = owed
+        task = asyncio.create_task(self._guard(chat_id, send, owed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guard(
-        self, chat_id: int, send: Callable[[], Awaitable[None]], retry: Callable[[str], Awaitable[None]] | None
-    ) -> None:
+    async def _guard(self, chat_id: int, send: Callable[[], Awaitable[None]], owed: Delivery | Notice | None) -> None:
         """Send; an error of our own (a picture that cannot be read, say) is tried again later and at last given up."""
         try:
             await send()
@@ -156,57 +166,45 @@ class Deliverer:
             log.warning("delivery: somebody else sends %s", error)
         except Exception as error:
             log.error("delivery: %s: %s", type(error).__name__, error, exc_info=True)
-            if retry is not None:
-                await retry(type(error).__name__)
+            if owed is not None:
+                await self._own_errors.after(owed, type(error).__name__)
         finally:
-            self._busy.discard(chat_id)
+            self._busy.pop(chat_id, None)
             self._settled.add(chat_id)
             self._wake.set()
 
-    async def _retry(self, owed: Delivery | Notice, error: str) -> None:
-        """After an error of our own: try later, or give up after a few. What may have been sent is never sent unmarked."""
-        key = (type(owed), owed.id if isinstance(owed, Notice) else (owed.job_id, owed.ordinal))
-        self._own_errors[key] += 1
-        try:
-            if self._own_errors[key] < _OWN_ERRORS:
-                await self._outbox.after_own_error(owed, _backoff(self._own_errors[key]), error)
-                return
-            del self._own_errors[key]
-            if isinstance(owed, Notice):
-                await self._outbox.notice_done(owed, SendState.FAILED, None, error)
-            elif owed.ordinal == 0:
-                await self._outbox.settled(owed.job_id, 0, SendState.FAILED, error)
-            else:
-                await self._outbox.undeliverable(await self._outbox.job(owed.job_id), error, blocked=False)
-        except Exception as second:
-            log.error("delivery: %s; looked after later", type(second).__name__)
-            self._left_behind = True
+    async def _try(self, call: Awaitable[T]) -> Tried[T]:
+        tried = await attempt(call)
+        self._revoked = self._revoked or tried.error == NO_SUCH_TOKEN
+        return tried
 
     async def _status(self, job: Job, language: str) -> Said:
         view, timing = await self.jobs.queue_view(job) if job.state == JobState.QUEUED else (None, None)
         return self.messages.status(job, language, view, timing)
 
-    async def _send_status(self, job: Job, language: str) -> None:
+    async def _send_status(self, delivery: Delivery, job: Job, language: str) -> None:
         """Send "accepted" at most once: it is repeated only if Telegram certainly did nothing."""
         log_about(job=job.public_id)
-        await self._outbox.sending(job.id, 0)
+        await self._outbox.sending(delivery)
         said = await self._status(job, language)
-        tried = await attempt(self._say(job.chat_id, said, job.reply_to_message_id))
+        tried = await self._try(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             self._shown[job.id] = (said.text, time.monotonic())
             await self._outbox.status_sent(job, tried.answer.message_id)
+            self._own_errors.forget(delivery)
         elif tried.fate == Fate.NOT_APPLIED:
             await self._outbox.again(job.id, 0, self._delay(job.chat_id, tried, 0), tried.error)
         else:
             state = SendState.UNKNOWN if tried.fate == Fate.AMBIGUOUS else SendState.FAILED
             await self._outbox.settled(job.id, 0, state, tried.error)
+            self._own_errors.forget(delivery)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
     async def _show_progress(self, job: Job, said: Said) -> None:
         """Bring the status message up to date; nobody minds a lost try."""
         log_about(job=job.public_id)
         self._shown[job.id] = (said.text, time.monotonic())
-        tried = await attempt(self._edit_text(job.chat_id, job.status_message_id, said))
+        tried = await self._try(self._calls.edit_text(job.chat_id, job.status_message_id, said))
         if tried.retry_s:
             self.limiter.pause(job.chat_id, tried.retry_s)
 
@@ -221,7 +219,7 @@ class Deliverer:
         file = BufferedInputFile(*await asyncio.to_thread(_shown, job, data, as_file))
         reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
-            tried = await attempt(self._edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
+            tried = await self._try(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
             reached(Place.AFTER_CALL)
             if tried.fate != Fate.GONE:
                 await self._after_result(delivery, job, tried, job.status_message_id, form, safe=True)
@@ -230,14 +228,14 @@ class Deliverer:
         elif again:
             await self._make_room(delivery, job, language, form)
             return
-        await self._outbox.sending(job.id, 1)
-        tried = await attempt(self._send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
+        await self._outbox.sending(delivery)
+        tried = await self._try(self._calls.send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
         await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, form, safe=False)
 
     async def _make_room(self, delivery: Delivery, job: Job, language: str, form: str) -> None:
         """A picture was sent, perhaps: before its one copy, send a line of text for it to replace. So no third can come."""
         said = self.messages.coming(language)
-        tried = await attempt(self._say(job.chat_id, said, job.reply_to_message_id))
+        tried = await self._try(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
             await self._outbox.again(job.id, 1, 0.0, None, unknown=True, message_id=tried.answer.message_id)
         elif tried.fate in (Fate.NOT_APPLIED, Fate.AMBIGUOUS):
@@ -256,6 +254,7 @@ class Deliverer:
             if form == "both":
                 follow.append(job_file(job, message_id))
             await self._outbox.delivered(job, message_id, photo, follow)
+            self._own_errors.forget(delivery)
             metrics.job("delivered")
             log.info("delivered")
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
@@ -266,33 +265,36 @@ class Deliverer:
         else:
             log.warning("undeliverable: %s", tried.error)
             await self._outbox.undeliverable(job, tried.error, blocked=tried.fate == Fate.BLOCKED)
+            self._own_errors.forget(delivery)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
     async def _send_notice(self, notice: Notice, language: str) -> None:
         log_about(job=notice.params.get("job"))
         target, said = notice.edit_message_id, None
         if notice.key == "view":
-            call: Callable[[], Awaitable[Message | bool]] = partial(self._view, notice, language)
+            call: Callable[[], Awaitable[Message | bool]] = partial(self._views.view, notice, language)
         elif notice.key == "file":
-            call = await self._file(notice)
+            call = await self._views.file(notice)
         else:
             live = notice.key in SCREENS
             said = await self._screens.draw(notice, language) if live else self.messages.notice(notice, language)
             if notice.job_id is not None and target is None:
                 target = (await self._outbox.job(notice.job_id)).status_message_id
-            call = partial(self._put, notice, said, target)
+            call = partial(self._calls.put, notice.chat_id, said, target, notice.reply_to_message_id)
         if target is None:
-            await self._outbox.notice_sending(notice.id)
-        tried = await attempt(call())
+            await self._outbox.sending(notice)
+        tried = await self._try(call())
         if tried.fate == Fate.GONE and said is not None and (notice.job_id is not None or notice.key in SCREENS):
-            await self._outbox.notice_sending(notice.id)
-            target, tried = None, await attempt(self._put(notice, said, None))
+            await self._outbox.sending(notice)
+            new = self._calls.put(notice.chat_id, said, None, notice.reply_to_message_id)
+            target, tried = None, await self._try(new)
         await self._after_notice(notice, tried, safe=target is not None)
 
     async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], *, safe: bool) -> None:
         if tried.fate in (Fate.DONE, Fate.SAME):
             message_id = tried.answer.message_id if isinstance(tried.answer, Message) else None
             await self._outbox.notice_done(notice, SendState.SENT, message_id)
+            self._own_errors.forget(notice)
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
             await self._outbox.notice_again(notice, self._delay(notice.chat_id, tried, notice.attempt), tried.error)
         elif tried.fate == Fate.AMBIGUOUS and notice.state != SendState.UNKNOWN:
@@ -300,102 +302,19 @@ class Deliverer:
         else:
             log.warning("notice %s not delivered: %s", notice.key, tried.error)
             await self._outbox.notice_done(notice, SendState.FAILED, None, tried.error)
+            self._own_errors.forget(notice)
             await self._if_blocked(tried.fate, notice.user_id, notice.chat_id)
-
-    async def _view(self, notice: Notice, language: str) -> Message | bool:
-        """Show one picture of a sheet, or the sheet again, in the message that the button stands under."""
-        job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
-        pictures = await self._outbox.pictures_of(job.id)
-        said = self.messages.result(job, pictures, language, index, back=notice.params.get("back"))
-        known = await self._outbox.file_id(job, pictures, index)
-        if known is not None:
-            return await self._edit_picture(notice.chat_id, notice.edit_message_id, known, said)
-        wanted = [pictures[index - 1]] if index else pictures
-        data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
-        photo = await asyncio.to_thread(as_photo, data[0]) if index else await asyncio.to_thread(as_sheet, data)
-        file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
-        answer = await self._edit_picture(notice.chat_id, notice.edit_message_id, file, said)
-        if index and answer.photo:
-            await self._outbox.remember_file(pictures[index - 1].id, "photo", answer.photo[-1])
-        return answer
-
-    async def _file(self, notice: Notice) -> Callable[[], Awaitable[Message]]:
-        """Make ready one picture of a result, or its sheet, as a file without loss; what is returned sends it when called."""
-        job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
-        pictures = await self._outbox.pictures_of(job.id)
-        wanted = [pictures[index - 1]] if index else pictures
-        known = await self._outbox.document_id(wanted[0]) if index else None
-        if known is not None:
-            return partial(self._send_document, notice, known)
-        data = [await asyncio.to_thread(self.media.get, picture.media_id) for picture in wanted]
-        png = await asyncio.to_thread(without_loss, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
-        name = f"kandinsky-{job.public_id}{f'-{index}' if index else ''}.png"
-        return partial(self._send_new_file, notice, BufferedInputFile(png, name), wanted[0].id if index else None)
-
-    async def _send_new_file(self, notice: Notice, file: BufferedInputFile, picture_id: int | None) -> Message:
-        answer = await self._send_document(notice, file)
-        if picture_id is not None and answer.document:
-            await self._outbox.remember_file(picture_id, "document", answer.document)
-        return answer
-
-    async def _send_document(self, notice: Notice, file: BufferedInputFile | str) -> Message:
-        return await self.bot.send_document(notice.chat_id, file, reply_parameters=_reply(notice.reply_to_message_id))
-
-    async def _put(self, notice: Notice, said: Said, target: int | None) -> Message | bool:
-        """Let a notice say what it says, in the message that it changes or in a new one."""
-        chat_id, reply_to = notice.chat_id, notice.reply_to_message_id
-        if said.photo is None:
-            return await (self._edit_text(chat_id, target, said) if target else self._say(chat_id, said, reply_to))
-        file = BufferedInputFile(said.photo, "kandinsky.jpg")
-        return await (
-            self._edit_picture(chat_id, target, file, said) if target else self._send_picture(chat_id, file, said, reply_to)
-        )
-
-    async def _say(self, chat_id: int, said: Said, reply_to: int | None) -> Message:
-        return await self.bot.send_message(chat_id, said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
-
-    async def _edit_text(self, chat_id: int, message_id: int | None, said: Said) -> Message | bool:
-        return await self.bot.edit_message_text(said.text, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
-
-    async def _edit_picture(
-        self, chat_id: int, message_id: int | None, file: BufferedInputFile | str, said: Said, *, as_file: bool = False
-    ) -> Message:
-        kind = InputMediaDocument if as_file else InputMediaPhoto
-        media = kind(media=file, caption=said.text)
-        answer = await self.bot.edit_message_media(media, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
-        if not isinstance(answer, Message):
-            raise TypeError("editMessageMedia of our own message answers with the message")
-        return answer
-
-    async def _send_picture(
-        self, chat_id: int, file: BufferedInputFile, said: Said, reply_to: int | None, *, as_file: bool = False
-    ) -> Message:
-        send = self.bot.send_document if as_file else self.bot.send_photo
-        return await send(chat_id, file, caption=said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
 
     def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
         """How long to wait before the next try: as told, or 0.5 s doubling to 60 s."""
         if tried.retry_s:
             self.limiter.pause(chat_id, tried.retry_s)
             return tried.retry_s
-        return _backoff(attempts)
+        return backoff(attempts)
 
     async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
         if fate == Fate.BLOCKED and user_id is not None:
             await self._outbox.blocked(user_id, chat_id)
-
-
-def job_ping(job: Job, message_id: int) -> NewNotice:
-    """A short reply under a result that took long: an edit alone makes no sound."""
-    ready = job_notice(job, "job.ready")
-    return replace(ready, dedupe_key=f"job:{job.id}:ready", job_id=None, reply_to_message_id=message_id)
-
-
-def job_file(job: Job, message_id: int) -> NewNotice:
-    """The same result without loss, for a person who wants both; once, under the picture."""
-    index = 0 if from_json(job.params).pictures > 1 else 1
-    file = replace(job_notice(job, "file"), dedupe_key=f"job:{job.id}:file", params={"index": index})
-    return replace(file, reply_to_message_id=message_id)
 
 
 def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
@@ -403,11 +322,3 @@ def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
     one = without_loss if as_file else as_photo
     data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
     return data, f"kandinsky-{job.public_id}.{'png' if as_file else 'jpg'}"
-
-
-def _backoff(attempts: int) -> float:
-    return min(60.0, 0.5 * 2.0 ** min(attempts, 10)) * random.uniform(0.7, 1.3)
-
-
-def _reply(message_id: int | None) -> ReplyParameters | None:
-    return ReplyParameters(message_id=message_id, allow_sending_without_reply=True) if message_id else None

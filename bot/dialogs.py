@@ -7,6 +7,7 @@ from typing import Any
 
 from aiogram.fsm.state import State
 from aiogram.fsm.storage.base import BaseStorage, DefaultKeyBuilder, StateType, StorageKey
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import Database
 from storage.repositories.dialogs import DialogRepository
@@ -46,6 +47,12 @@ class Dialogs(BaseStorage):
         name = self._keys.build(key)
         state, _ = await self._read(name)
         await self._write(name, state, json.dumps(dict(data), ensure_ascii=False, sort_keys=True))
+
+    async def open(self, session: AsyncSession, key: StorageKey, state: State) -> None:
+        """Open a dialog as part of the caller's transaction. If that is taken back, SQL is asked once in vain."""
+        name = self._keys.build(key)
+        (await self._open_keys()).add(name)
+        await DialogRepository(session).put(name, state.state, "{}", self._keep_s)
 
     async def close(self) -> None:
         """Nothing to close: the database is its owner's."""

@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiogram import BaseMiddleware, Bot
+from aiogram.fsm.state import State
+from aiogram.fsm.storage.base import StorageKey
 from aiogram.types import Chat, TelegramObject, Update
 from aiogram.types import User as TelegramUser
 
+from bot.dialogs import Dialogs
 from bot.telegram import Fate, attempt
 from bot.texts import Texts, best_language
 from handlers.ports import Actor, Choice, Toast
@@ -88,6 +91,14 @@ class Desk:
     async def screen(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None:
         message_id = actor.message_id if edit else None
         await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id))
+
+    async def ask(self, dialogs: Dialogs, actor: Actor, key: str, dialog: StorageKey, answer: State) -> None:
+        """In one transaction: a question of which no answer was expected would have its answer drawn."""
+        async with self._db.begin() as session:
+            await dialogs.open(session, dialog, answer)
+            await NoticeRepository(session).add(_notice(actor, key, _key(actor), {}))
+            await InboxRepository(session).done(actor.inbox_id)
+        self._wake()
 
     async def show(self, actor: Actor, job: Job, index: int, back: str | None = None) -> None:
         await self._owe_once(actor, job, "view", index, edit=actor.message_id, back=back)

@@ -37,6 +37,7 @@ ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
 _LONG_POLL_S = 25
 _TRIES = 5
 _AT_ONCE = 50
+_LAST_S = 5.0  # for what is being handled when this process stops
 _KEEP_S = 7 * 86400.0
 MOST_WAITING = 200  # updates of one chat; who writes more is told so, and the newest are left out
 _FLOOD_WORD_S = 3600  # at most one word about it to a chat in so many seconds
@@ -158,7 +159,9 @@ class Pump:
                 self._arrived.clear()
         finally:
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=5)
+                _, late = await asyncio.wait(self._tasks, timeout=_LAST_S)
+                for task in late:  # whoever handles next must not be doing it beside us
+                    task.cancel()
 
     async def _start_due(self) -> None:
         room = _AT_ONCE - len(self._busy)

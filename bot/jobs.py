@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,19 +13,36 @@ from bot.settings import JobSettings
 from engine import catalog
 from engine.requests import Request, from_json, to_json
 from storage.database import Database
-from storage.domain import TERMINAL, InHand, Job, JobState, NewJob, NewNotice, QueueView, Refused, Submitted, Timing, User, Wish
+from storage.domain import (
+    TERMINAL,
+    InHand,
+    Job,
+    JobState,
+    NewJob,
+    NewNotice,
+    QueueView,
+    Refused,
+    SendState,
+    Submitted,
+    Timing,
+    User,
+    Wish,
+)
 from storage.errors import LostLease
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
-from storage.repositories.outgoing import NoticeRepository
+from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.workers import LeaseRepository, WorkerRepository
 
 log = logging.getLogger(__name__)
 
 _ASLEEP_S = 30.0  # between two sweeps: longer than any sweep takes
+_BRING_S = 86400.0  # after its deadline, how long a drawn picture may be on its way to its chat
 
 Ring = Callable[[str, int], Awaitable[None]]
+Find = Callable[[JobRepository, int | None], Awaitable[list[Job]]]  # all jobs of some kind, or that one if it is of that kind
+End = Callable[[AsyncSession, Job], Awaitable[None]]
 
 
 class Jobs:
@@ -118,33 +136,55 @@ class Jobs:
 
     async def release(self, worker_id: str, why: str, crashed: bool) -> None:
         """Give back what a worker that is gone was drawing, and ring for it."""
-        async with self._db.begin() as session:
-            lost = await JobRepository(session).running_on(worker_id)
-            for job in lost:
-                await give_back(session, job, why, self._settings.max_crashes if crashed else None)
+
+        def find(jobs: JobRepository, only: int | None) -> Awaitable[list[Job]]:
+            return jobs.running_on(worker_id, only)
+
+        max_crashes = self._settings.max_crashes if crashed else None
+        lost = await self._each(find, partial(give_back, why=why, max_crashes=max_crashes))
         for queue in {job.queue for job in lost}:
             await self._ring(queue, 1)
 
     async def sweep(self) -> None:
         """Take back jobs whose worker died, stop what is overdue, and ring bells that were lost."""
+        take_back = partial(give_back, why="worker lost", max_crashes=self._settings.max_crashes)
+        metrics.swept("worker lost", len(await self._each(JobRepository.lost, take_back)))
+        await self._each(JobRepository.unwanted, partial(give_back, why="cancelled while it was given back"))
         async with self._db.begin() as session:
-            jobs = JobRepository(session)
             passed_s = await LeaseRepository(session).since("swept")
-            for job in await jobs.lost():
-                await give_back(session, job, "worker lost", self._settings.max_crashes)
-                metrics.swept("worker lost")
-            for job in await jobs.unwanted():
-                await give_back(session, job, "cancelled while it was given back")
             if passed_s > _ASLEEP_S:  # the bot itself was away: nobody's time ran out meanwhile
-                await jobs.extend_deadlines(passed_s)
-            for job in await jobs.overdue():
-                await fail(session, job, "deadline")
-                metrics.swept("overdue")
+                await JobRepository(session).extend_deadlines(passed_s)
             bells = await self._bells(session, passed_s)
             await WorkerRepository(session).forget_older(3600)
+        metrics.swept("overdue", len(await self._each(JobRepository.overdue, partial(fail, error_class="deadline"))))
+        metrics.swept("undelivered", len(await self._each(_undelivered, partial(undeliverable, error="too late"))))
         for queue, times in bells:
             metrics.swept("rang", times)
             await self._ring(queue, times)
+
+    async def _each(self, find: Find, end: End) -> list[Job]:
+        """End every job found, each in a transaction of its own; return those that were.
+
+        So this never holds one job's rows while it waits for another's, and one that cannot be ended holds up no other.
+        Each is looked for again inside, and held: its worker may have come back to life meanwhile.
+        """
+        async with self._db.alone() as session:
+            found = await find(JobRepository(session), None)
+        ended: list[Job] = []
+        for job in found:
+            try:
+                async with self._db.begin() as session:
+                    held = await find(JobRepository(session), job.id)
+                    for now in held:
+                        await end(session, now)
+                ended += held
+            except LostLease as lost:
+                log.info("not ended: %s", lost, extra={"job": job.public_id})
+            except OSError:
+                raise  # the database is away, for all of them
+            except Exception as error:
+                log.error("not ended: %s", type(error).__name__, extra={"job": job.public_id})
+        return ended
 
     async def _bells(self, session: AsyncSession, passed_s: float) -> list[tuple[str, int]]:
         jobs, workers = JobRepository(session), WorkerRepository(session)
@@ -173,6 +213,19 @@ async def fail(session: AsyncSession, job: Job, error_class: str) -> None:
     await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class))
     metrics.job("failed", error_class)
     log.warning("failed: %s", error_class, extra={"job": job.public_id})
+
+
+async def undeliverable(session: AsyncSession, job: Job, error: str | None) -> None:
+    """End a drawn job whose picture cannot be brought; part of the caller's transaction.
+
+    The message first, then its job: the order in which the deliverer takes these rows.
+    """
+    await DeliveryRepository(session).mark(job.id, 1, SendState.FAILED, error=error)
+    await fail(session, job, "undeliverable")
+
+
+def _undelivered(jobs: JobRepository, only: int | None) -> Awaitable[list[Job]]:
+    return jobs.undelivered(_BRING_S, only)
 
 
 async def give_back(session: AsyncSession, job: Job, why: str, max_crashes: int | None = None) -> None:
@@ -232,6 +285,19 @@ def job_notice(job: Job, key: str, **params: object) -> NewNotice:
         job_id=job.id,
         reply_to_message_id=job.reply_to_message_id,
     )
+
+
+def job_ping(job: Job, message_id: int) -> NewNotice:
+    """A short reply under a result that took long: an edit alone makes no sound."""
+    ready = job_notice(job, "job.ready")
+    return replace(ready, dedupe_key=f"job:{job.id}:ready", job_id=None, reply_to_message_id=message_id)
+
+
+def job_file(job: Job, message_id: int) -> NewNotice:
+    """The same result without loss, for a person who wants both; once, under the picture."""
+    index = 0 if from_json(job.params).pictures > 1 else 1
+    file = replace(job_notice(job, "file"), dedupe_key=f"job:{job.id}:file", params={"index": index})
+    return replace(file, reply_to_message_id=message_id)
 
 
 def eta(view: QueueView, timing: Timing | None) -> tuple[float, float] | None:

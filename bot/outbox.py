@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from aiogram.types import Document, PhotoSize
 
-from bot.jobs import fail
+from bot.jobs import undeliverable
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
-from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
+from storage.repositories.outgoing import DeliveryRepository, Lease, NoticeRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.users import UserRepository
 
@@ -28,8 +28,10 @@ class Due:
 
 
 class Outbox:
-    def __init__(self, database: Database, bot_id: int) -> None:
-        self._db, self._bot_id = database, bot_id
+    """`lease`: name and owner of what a deliverer must hold to begin a message; None where there can be only one."""
+
+    def __init__(self, database: Database, bot_id: int, lease: Lease | None = None) -> None:
+        self._db, self._bot_id, self._lease = database, bot_id, lease
 
     async def due(self, watched: bool = True) -> Due:
         """Read what may be sent; the jobs that only wait or are drawn, however many, are read if they are wanted."""
@@ -49,9 +51,10 @@ class Outbox:
             [(job, speak[job.user_id]) for job in unfinished] if watched else None,
         )
 
-    async def interrupted(self) -> None:
+    async def interrupted(self, but: Collection[Delivery | Notice] = ()) -> None:
+        """What a deliverer left behind has an unknown fate; `but` is what is being sent now."""
         async with self._db.begin() as session:
-            await DeliveryRepository(session).interrupted(self._bot_id)
+            await DeliveryRepository(session).interrupted(self._bot_id, but)
 
     async def job(self, job_id: int) -> Job:
         async with self._db.alone() as session:
@@ -61,10 +64,13 @@ class Outbox:
         async with self._db.alone() as session:
             return await PictureRepository(session).of_job(job_id)
 
-    async def sending(self, job_id: int, ordinal: int) -> None:
-        """Begin a send. Raises: LostLease when another deliverer has begun or ended it."""
+    async def sending(self, owed: Delivery | Notice) -> None:
+        """Begin a send. Raises: LostLease when another deliverer has begun or ended it, or may have."""
         async with self._db.alone() as session:
-            await DeliveryRepository(session).begin(job_id, ordinal)
+            if isinstance(owed, Notice):
+                await NoticeRepository(session).begin(owed, self._lease)
+            else:
+                await DeliveryRepository(session).begin(owed, self._lease)
 
     async def settled(self, job_id: int, ordinal: int, state: SendState, error: str | None = None) -> None:
         async with self._db.alone() as session:
@@ -121,44 +127,51 @@ class Outbox:
     async def undeliverable(self, job: Job, error: str | None, *, blocked: bool) -> None:
         """The result cannot be brought: a person who blocked us keeps it in the history; any other is told, and refunded."""
         async with self._db.begin() as session:
+            if not blocked:
+                await undeliverable(session, job, error)
+                return
             await DeliveryRepository(session).mark(job.id, 1, SendState.FAILED, error=error)
-            if blocked:
-                finish = JobRepository(session).finish
-                await finish(job, JobState.FAILED, "undeliverable", refund=False, error_class="undeliverable")
-            else:
-                await fail(session, job, "undeliverable")
+            finish = JobRepository(session).finish
+            await finish(job, JobState.FAILED, "undeliverable", refund=False, error_class="undeliverable")
 
-    async def after_own_error(self, owed: Delivery | Notice, delay_s: float, error: str) -> None:
-        """Try later what an error of our own broke off; if it was being sent, its fate is unknown."""
+    async def after_own_error(self, owed: Delivery | Notice, delay_s: float, error: str) -> bool:
+        """Try later what an error of our own broke off; if it was being sent, its fate is unknown. Return whether it is owed."""
         async with self._db.begin() as session:
             if isinstance(owed, Notice):
                 notices = NoticeRepository(session)
                 fate = _broken_off(owed.state, await notices.state(owed.id))
                 if fate is not None:
                     await notices.mark(owed.id, fate, retry_s=delay_s, error=error)
-            else:
-                deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
-                now = await deliveries.state(*at)
-                if now not in _SETTLED:
-                    state = SendState.UNKNOWN if now in (SendState.SENDING, SendState.UNKNOWN) else owed.state
-                    await deliveries.mark(*at, state, retry_s=delay_s, error=error)
+                return fate not in (None, SendState.FAILED)
+            deliveries, at = DeliveryRepository(session), (owed.job_id, owed.ordinal)
+            now = await deliveries.state(*at)
+            if now in _SETTLED:
+                return False
+            state = SendState.UNKNOWN if now in (SendState.SENDING, SendState.UNKNOWN) else owed.state
+            await deliveries.mark(*at, state, retry_s=delay_s, error=error)
+            return state == SendState.PENDING or owed.ordinal != 0
 
     async def blocked(self, user_id: int, chat_id: int) -> None:
-        """The person blocked the bot: their waiting jobs end, quietly."""
-        async with self._db.begin() as session:
-            await UserRepository(session).mark_blocked(user_id)
-            jobs = JobRepository(session)
-            for job in await jobs.active_of(user_id):
-                if job.chat_id != chat_id:
-                    continue
-                if job.state == JobState.QUEUED:
-                    await jobs.finish(job, JobState.CANCELLED, "blocked by the person", refund=True)
-                else:
-                    await jobs.request_cancel(job)
+        """The person blocked the bot: their waiting jobs end, quietly.
 
-    async def notice_sending(self, notice_id: int) -> None:
+        A transaction for each job, and the person last: whoever holds one of these jobs will want the person's row next.
+        """
         async with self._db.alone() as session:
-            await NoticeRepository(session).begin(notice_id)
+            active = await JobRepository(session).active_of(user_id)
+        for job in active:
+            if job.chat_id == chat_id:
+                await self._drop(job)
+        async with self._db.alone() as session:
+            await UserRepository(session).mark_blocked(user_id)
+
+    async def _drop(self, job: Job) -> None:
+        async with self._db.begin() as session:
+            jobs = JobRepository(session)
+            now = await jobs.owned(job.public_id, job.user_id, lock=True)
+            if now.state == JobState.QUEUED:
+                await jobs.finish(now, JobState.CANCELLED, "blocked by the person", refund=True)
+            elif now.state == JobState.RUNNING:
+                await jobs.request_cancel(now)
 
     async def notice_done(self, notice: Notice, state: SendState, message_id: int | None, error: str | None = None) -> None:
         async with self._db.alone() as session:

@@ -74,7 +74,9 @@ async def _attempt(call: Awaitable[T]) -> Tried[T]:
         return Tried(_of_bad_request(error.message), error=redact(error.message))
     except TelegramEntityTooLarge as error:
         return Tried(Fate.REFUSED, error=redact(error.message))
-    except (TelegramServerError, TelegramUnauthorizedError) as error:  # a revoked token is the operator's to mend
+    except TelegramUnauthorizedError:  # the operator's to mend; until then everything stays owed
+        return Tried(Fate.NOT_APPLIED, error=NO_SUCH_TOKEN)
+    except TelegramServerError as error:
         return Tried(Fate.NOT_APPLIED, error=redact(error.message))
     except TelegramNetworkError as error:
         refused = isinstance(error.__cause__ or error.__context__, ClientConnectorError)

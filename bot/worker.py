@@ -10,7 +10,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,7 @@ from bot.broker import Bell
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
 from engine.recipe import Recipe, encode, recipe_of
-from engine.requests import Request, RequestError, from_json, image_seed
+from engine.requests import Request, RequestError, from_json
 from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
 from storage.errors import LostLease, MediaMissing
@@ -50,6 +50,7 @@ CANNOT_LOAD = 78  # exit code of a child whose weights will never load
 _PNG_LEVEL = 1  # a third of the default's time for a tenth more bytes
 _EXIT_FRESH = 70  # the child asks for a fresh process
 _EXIT_STALLED = 75
+_EXIT_ALONE = 76  # the parent was killed
 
 
 @dataclass
@@ -90,7 +91,8 @@ class RenderChild:
         ops: OpsSettings | None = None,
     ) -> None:
         self._settings, self._worker, self._ops = settings, worker, ops
-        self._id = process_name(os.getppid())  # the parent's: it answers for its child's job
+        self._parent = os.getppid()
+        self._id = process_name(self._parent)  # the parent's: it answers for its child's job
         self._db, self._media = Database(storage.database), MediaStore(storage.media)
         self._bell = bell
         self._loop = asyncio.new_event_loop()
@@ -169,6 +171,9 @@ class RenderChild:
         """Draw the next job; False if there is none for this worker, or it is to stop."""
         if self._draining_since is not None:
             return False
+        if os.getppid() != self._parent:
+            log.critical("the worker's parent is gone, and nobody answers for another job")
+            os._exit(_EXIT_ALONE)
         worker = self._worker
         job = await jobs.claim(self._db, self._settings, self._id, worker.family, worker.lane_names)
         if job is None:
@@ -191,15 +196,16 @@ class RenderChild:
         job = drawing.job
         started = time.monotonic()
         try:
-            request = from_json(job.params)
             outcome, files = await self._loop.run_in_executor(self._engine_thread, self._draw, drawing)
             if not files:
                 await self._stop(drawing, outcome)
                 return
-            media = [await asyncio.to_thread(self._media.put, data, ".png") for data, _ in files]
+            media = await self._put(job, [data for data, *_ in files])
+            if media is None:
+                return
             pictures = [
-                NewPicture(index, media_id, image_seed(request, index), *size)
-                for index, (media_id, (_, size)) in enumerate(zip(media, files, strict=True))
+                NewPicture(index, media_id, seed, *size)
+                for index, (media_id, (_, seed, size)) in enumerate(zip(media, files, strict=True))
             ]
             reached(Place.BEFORE_RENDERED)
             if not await self._store_at_last(drawing, pictures):
@@ -215,15 +221,21 @@ class RenderChild:
         except (RequestError, MediaMissing) as error:
             await jobs.stop_failed(self._db, job, "refused")
             log.warning("refused: %s", error.code if isinstance(error, RequestError) else "a picture is gone")
-        except OSError as error:  # the disk is full, say: that is no fault of the job's
-            log.error("the picture cannot be stored: %s", error)
-            await self._release(job, "picture not stored")
-            await asyncio.sleep(_FULL_DISK_S)
         except Exception as error:
             await self._after_error(job, error)
 
-    def _draw(self, drawing: Drawing) -> tuple["Outcome", list[tuple[bytes, tuple[int, int]]]]:
-        """Run the engine in its thread and encode what it drew."""
+    async def _put(self, job: Job, files: list[bytes]) -> list[str] | None:
+        """Keep the files. Where they cannot be, the disk being full, say, that is no fault of the job's: it is given back."""
+        try:
+            return [await asyncio.to_thread(self._media.put, data, ".png") for data in files]
+        except OSError as error:
+            log.error("the picture cannot be stored: %s", error)
+        await self._release(job, "picture not stored")
+        await asyncio.sleep(_FULL_DISK_S)
+        return None
+
+    def _draw(self, drawing: Drawing) -> tuple["Outcome", list[tuple[bytes, int, tuple[int, int]]]]:
+        """Run the engine in its thread and encode what it drew, each picture with its seed and size."""
         from engine.outcomes import Drawn
         from engine.pictures import decoded
 
@@ -232,10 +244,10 @@ class RenderChild:
         with logging_about(job=drawing.job.public_id):  # the engine's thread does not know the task that asked
             pictures = {media_id: decoded(self._media.get(media_id)) for media_id in request.sources}
             (outcome,) = self._engine.run([request], pictures, on_step=drawing.on_step)
-        images: Sequence[Any] = outcome.images if isinstance(outcome, Drawn) else ()
-        seeds = outcome.seeds if isinstance(outcome, Drawn) else ()
-        recipes = [self._recipe(request, index, seed) for index, seed in enumerate(seeds)]
-        return outcome, [(encode(*each, compress_level=_PNG_LEVEL), each[0].size) for each in zip(images, recipes, strict=True)]
+        drawn = list(zip(outcome.images, outcome.seeds, strict=True)) if isinstance(outcome, Drawn) else []
+        recipes = [self._recipe(request, index, seed) for index, (_, seed) in enumerate(drawn)]
+        made = zip(drawn, recipes, strict=True)
+        return outcome, [(encode(image, recipe, compress_level=_PNG_LEVEL), seed, image.size) for (image, seed), recipe in made]
 
     def _recipe(self, request: Request, index: int, seed: int) -> Recipe | None:
         if not self._worker.recipe or self._engine is None:

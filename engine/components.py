@@ -128,8 +128,7 @@ class Components:
             if self._loras:
                 self._merged[place.unet] = Merged(unet, self._loras)
             unet.settle()
-            pack, unpack = unet.conditioner.pack, unet.conditioner.unpack
-            self.residency.visit(Visitor(unet, _UNET_WORK, pack, unpack), "forward", "prepare", "denoise")
+            self.residency.visit(Visitor(unet, _UNET_WORK, unet.pack, unet.unpack), "forward", "prepare", "denoise")
             return unet
 
         return self.once(place.unet, load)
@@ -150,8 +149,7 @@ class Components:
         def load() -> Kandinsky3ControlNet:
             controlnet: Kandinsky3ControlNet = self._latent_network("controlnet", Kandinsky3ControlNet, self.dtype)
             controlnet.settle()
-            pack, unpack = controlnet.conditioner.pack, controlnet.conditioner.unpack
-            visitor = Visitor(controlnet, _UNET_WORK, pack, unpack)
+            visitor = Visitor(controlnet, _UNET_WORK, controlnet.pack, controlnet.unpack)
             self.residency.visit(visitor, "forward", "prepare", "hint_features", "residuals")
             return controlnet
 

@@ -10,9 +10,10 @@ from PIL.Image import Image
 
 from engine import catalog, lora
 from engine.components import Components, Networks
-from engine.errors import EngineError, NotLoaded, OutOfMemory
+from engine.errors import EngineError, NotLoaded
 from engine.families import Family, MemoryPlan
 from engine.lora import Lora
+from engine.memory import within_memory
 from engine.outcomes import Dropped, OnStep, Outcome, ignore
 from engine.pipelines.registry import PIPELINES, Pipeline
 from engine.requests import Request, RequestError
@@ -65,18 +66,13 @@ class Engine:
         for media_id in request.sources:
             if media_id not in pictures:
                 raise RequestError("picture-missing", f"The picture {media_id:.80} is not there any more; send it again.")
+        sentence = f"{self.components.device} has no memory left for {route.queue}; draw fewer or smaller pictures, or free it."
         try:
-            watch.begin(index)
-            return self._pipeline(request)(request, pictures, watch)
+            with within_memory(sentence):
+                watch.begin(index)
+                return self._pipeline(request)(request, pictures, watch)
         except GivenUp:
             return Dropped()
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            sentence = (
-                f"{self.components.device} has no memory left for {route.queue}; draw fewer or smaller pictures, or free it."
-            )
-            raise OutOfMemory(sentence) from error
 
     def _pipeline(self, request: Request) -> Pipeline:
         key = type(request), request.lane
@@ -86,10 +82,6 @@ class Engine:
                 raise NotLoaded(f"This version of the engine has no pipeline for {request.kind}; update kandinsky-bot.")
             self._pipelines[key] = build(self.components, request.lane)
         return self._pipelines[key]
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def load(

@@ -1,8 +1,7 @@
-"""What to draw: frozen requests that serialise to canonical JSON.
+"""What to draw: frozen requests that serialise to canonical JSON. Pictures are named by media id.
 
 Imports the standard library only, so a bot process can build, check and store requests without loading a network.
-A later kind of request is one more class under `@kind`; a field means the same in every kind and has its rule in
-`engine.request_fields`. Pictures are named by media id.
+A field means the same in every kind of request and has its rule in `engine.request_fields`.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -272,7 +271,8 @@ class Regions(GuidedRequest):
     """Draw each prompt in its own part of the picture.
 
     map_image: one flat colour for each of `region_prompts`, in the order in which they are first met, reading from the top left;
-    black is no region, and there `prompt` alone is drawn.  base_ratio: how much `prompt` counts inside the regions.
+    black is no region, and there `prompt` alone is drawn, or all of the regions' prompts if it is empty.  base_ratio: how much it
+    counts inside the regions.
     """
 
     rules = _OPTIONAL_PROMPT

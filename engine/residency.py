@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ class Visitor:
     arrive: Callable[[], None] = _NOTHING
     leave: Callable[[], None] = _NOTHING
 
-    @property
+    @cached_property
     def gigabytes(self) -> float:
         """Of its weights."""
         tensors = [*self.network.parameters(), *self.network.buffers()]

@@ -1,6 +1,7 @@
 """Whatever no other handler took: one friendly answer that says what works. Included last."""
 
 from aiogram import F, Router
+from aiogram.filters import Command
 from aiogram.types import CallbackQuery, Message
 
 from handlers.ports import Actor, Say, Toast
@@ -41,6 +42,12 @@ async def voice(message: Message, actor: Actor, say: Say, family: str) -> None:
 @router.message(F.chat.type == "private")
 async def anything_else(message: Message, actor: Actor, say: Say, family: str) -> None:
     await say(actor, "fallback.other", None, examples(actor, family))
+
+
+@router.message(Command("history", "settings", "lang", "queue", ignore_case=True))
+async def not_before_others(message: Message, actor: Actor, say: Say) -> None:
+    """In a group: what is one person's own is shown to them alone."""
+    await say(actor, "fallback.in-private")
 
 
 @router.callback_query()

@@ -13,7 +13,7 @@ from aiogram.types import CallbackQuery, ForceReply, InlineKeyboardButton, Inlin
 from engine import catalog
 from engine.requests import RequestError, clean_prompt
 from handlers import result
-from handlers.ports import Actor, Choice, CountPictures, FindJob, FindScreen, Say, Screen, Show, Toast
+from handlers.ports import Actor, Ask, Choice, CountPictures, FindJob, FindScreen, Say, Screen, Show, Toast
 from handlers.start import examples
 from storage.domain import Job, Kept, Refused
 
@@ -118,13 +118,10 @@ async def open_card(query: CallbackQuery, callback_data: CardButton, actor: Acto
 
 
 @router.callback_query(SearchButton.filter())
-async def ask_for_words(
-    query: CallbackQuery, actor: Actor, state: FSMContext, raw_state: str | None, screen: Screen
-) -> Toast | None:
+async def ask_for_words(query: CallbackQuery, actor: Actor, state: FSMContext, raw_state: str | None, ask: Ask) -> Toast | None:
     if raw_state == Search.words.state:  # it is asked already
         return Toast("toast.look-below")
-    await screen(actor, "history.ask")
-    await state.set_state(Search.words)
+    await ask(actor, "history.ask", state.key, Search.words)
     return None
 
 

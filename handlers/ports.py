@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from aiogram.fsm.state import State
+from aiogram.fsm.storage.base import StorageKey
+
 from engine.requests import Request
 from storage.domain import Job, Submitted, User, Wish
 
@@ -85,6 +88,12 @@ class Screen(Protocol):
     """
 
     async def __call__(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None: ...
+
+
+class Ask(Protocol):
+    """Owe the person a question, and in the same moment know that their next words may be its answer."""
+
+    async def __call__(self, actor: Actor, key: str, dialog: StorageKey, answer: State) -> None: ...
 
 
 class FindScreen(Protocol):

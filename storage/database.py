@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Float, event
+from sqlalchemy import URL, Connection, Float, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from storage.address import for_asyncpg
 from storage.errors import NoDatabase
 
 _READ_ONLY = "kandinsky_read_only"
@@ -18,10 +19,10 @@ _ALONE = "kandinsky_alone"
 _POSTGRESQL: dict[str, Any] = {
     "pool_size": 8,  # of one process; more would wait for each other in the database instead of here
     "max_overflow": 0,  # one more than the pool keeps would be opened, taught every statement, and closed again
-    "connect_args": {
-        "prepared_statement_cache_size": 500,  # a list of another length is another statement
-        "timeout": 10,  # seconds to connect
-    },
+}
+_ARGUMENTS: dict[str, Any] = {
+    "prepared_statement_cache_size": 500,  # a list of another length is another statement
+    "timeout": 10,  # seconds to connect
 }
 
 
@@ -51,8 +52,12 @@ class Database:
 
     def __init__(self, url: str) -> None:
         try:
-            pool = _POSTGRESQL if "+asyncpg" in url else {}
-            self.engine: AsyncEngine = create_async_engine(url, hide_parameters=True, **pool)  # people's words belong in no log
+            address, options = _options(make_url(url))
+            self.engine: AsyncEngine = create_async_engine(
+                address,
+                hide_parameters=True,  # people's words belong in no log
+                **options,
+            )
         except (ArgumentError, ModuleNotFoundError) as error:
             raise NoDatabase(f"DATABASE_URL: {error}") from None
         if self.engine.dialect.name == "sqlite":
@@ -84,6 +89,13 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _options(url: URL) -> tuple[URL, dict[str, Any]]:
+    if url.drivername != "postgresql+asyncpg":
+        return url, {}
+    url, arguments = for_asyncpg(url)
+    return url, {**_POSTGRESQL, "connect_args": {**_ARGUMENTS, **arguments}}
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:

@@ -31,6 +31,7 @@ class Attention(nn.Module):
         self.to_k = nn.Linear(context_dim, channels, bias=bias)
         self.to_v = nn.Linear(context_dim, channels, bias=bias)
         self.to_out = nn.ModuleList([nn.Linear(channels, channels, bias=bias)])
+        self._packed: Tensor | None = None
 
     def tokens(self, context: Tensor, mask: Tensor | None = None) -> Tokens:
         """Keys and values of a context (B, n, C).  mask: (B, n), bool; a row without any true counts as a row of trues."""
@@ -57,7 +58,27 @@ class Attention(nn.Module):
 
     def attend(self, x: Tensor, tokens: Tokens | None = None) -> Tensor:
         """Attend from x (B, N, C) to tokens, or to x itself."""
-        return self.out(self.read(self.query(x), tokens or self.tokens(x)))
+        if tokens or self._packed is None or torch.is_grad_enabled() or not self._is_current(self._packed):
+            return self.out(self.read(self.query(x), tokens or self.tokens(x)))
+        query, key, value = (self._heads(part) for part in F.linear(x, self._packed).chunk(3, dim=2))
+        return self.out(self.read(query, Tokens(key, value)))
+
+    def pack(self) -> None:
+        """Lay the maps to queries, keys and values side by side, so that they are one product; parameters become views."""
+        maps = [layer.weight for layer in (self.to_q, self.to_k, self.to_v)]
+        packed = torch.cat([weight.data for weight in maps])
+        for weight, own in zip(maps, packed.chunk(3), strict=True):
+            weight.data = own
+        self._packed = packed
+
+    def unpack(self) -> None:
+        """Let go of what `pack` made, before the network moves to another device."""
+        self._packed = None
+
+    def _is_current(self, packed: Tensor) -> bool:
+        """Whether the parameters are still views of the packed tensor; moving or casting the module ends that."""
+        own = self.to_q.weight
+        return own.data_ptr() == packed.data_ptr() and own.device == packed.device and own.dtype == packed.dtype
 
     def _heads(self, x: Tensor) -> Tensor:
         heads: Tensor = x.unflatten(2, (-1, self.head_dim)).transpose(1, 2)

@@ -19,7 +19,7 @@ from engine.watch import Watch
 class RegionsPipeline:
     """Lets the base model's cross-attentions read another text in each part; all parts share the rest, so that they fit together.
 
-    Without a prompt for the whole, the whole is all of the regions' prompts.
+    Without a prompt for the whole, the whole is all of the regions' prompts. A panorama is one pass, not windows.
     Source: ai-forever/kandinsky3-diffusers pipelines/kandinsky3/kandinsky3_regional_prompting_pipeline.py.
     """
 

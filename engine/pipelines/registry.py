@@ -49,7 +49,6 @@ Build = Callable[[Components, str], Pipeline]
 
 _DRAWING: Mapping[type[Request], Build] = {
     TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
-    Upscale: lambda parts, lane: Upscaling(parts),
     ImageToImage: lambda parts, lane: ImageToImagePipeline(parts.drawing(lane)),
     Refine: lambda parts, lane: RefinePipeline(parts.drawing(lane)),
     Inpaint: lambda parts, lane: InpaintPipeline(parts.drawing("inpaint")),
@@ -58,6 +57,7 @@ _DRAWING: Mapping[type[Request], Build] = {
     KeepOutline: lambda parts, lane: KeepOutlinePipeline(parts),
     Regions: lambda parts, lane: RegionsPipeline(parts.drawing(lane)),
     Outpaint: lambda parts, lane: OutpaintPipeline(parts.drawing("inpaint")),
+    Upscale: lambda parts, lane: Upscaling(parts),
 }
 _WRITING: Mapping[type[Request], Build] = {
     Beautify: lambda parts, lane: LanguagePipeline(prompt_writer(parts).beautify),

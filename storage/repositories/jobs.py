@@ -216,26 +216,33 @@ class JobRepository:
     async def set_status_message(self, job_id: int, message_id: int | None) -> None:
         await self._session.execute(_CHANGE.where(JobRow.id == job_id).values(status_message_id=message_id))
 
-    async def lost(self) -> list[Job]:
+    # What is to be ended. With `only`, that job alone, if it is still one of these; it is held until the transaction ends.
+
+    async def lost(self, only: int | None = None) -> list[Job]:
         """Running jobs whose lease ended: their worker is gone or stuck."""
-        return await self._jobs(JobRow.state == JobState.RUNNING, JobRow.lease_until < db_now())
+        return await self._jobs(JobRow.state == JobState.RUNNING, JobRow.lease_until < db_now(), hold=only)
 
-    async def running_on(self, worker_id: str) -> list[Job]:
-        return await self._jobs(JobRow.state == JobState.RUNNING, JobRow.worker_id == worker_id)
+    async def running_on(self, worker_id: str, only: int | None = None) -> list[Job]:
+        return await self._jobs(JobRow.state == JobState.RUNNING, JobRow.worker_id == worker_id, hold=only)
 
-    async def unwanted(self) -> list[Job]:
+    async def unwanted(self, only: int | None = None) -> list[Job]:
         """Waiting jobs that were cancelled while drawn and then given back: no worker will claim them."""
-        return await self._jobs(JobRow.state == JobState.QUEUED, JobRow.cancel_requested)
+        return await self._jobs(JobRow.state == JobState.QUEUED, JobRow.cancel_requested, hold=only)
 
-    async def overdue(self) -> list[Job]:
+    async def overdue(self, only: int | None = None) -> list[Job]:
         """Jobs past their deadline that nobody has drawn."""
-        return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now())
+        return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now(), hold=only)
+
+    async def undelivered(self, patience_s: float, only: int | None = None) -> list[Job]:
+        """Drawn jobs so long past their deadline. Not held: the deliverer, too, takes the message's row before the job's."""
+        which = [JobRow.id == only] if only is not None else []
+        return await self._jobs(JobRow.state == JobState.RENDERED, JobRow.deadline_at + patience_s < db_now(), *which)
 
     async def extend_deadlines(self, seconds: float, family: str | None = None, lane: str | None = None) -> None:
-        """Push the deadlines of unfinished jobs, of one queue or of all: waiting for a machine is nobody's fault."""
-        query = update(JobRow).where(JobRow.state.in_(ACTIVE))
+        """Push the deadlines of a queue's undrawn jobs, since waiting for a machine is nobody's fault; or of all unfinished."""
+        query = update(JobRow).where(JobRow.state.not_in(TERMINAL))
         if family is not None:
-            query = query.where(JobRow.family == family, JobRow.lane == lane)
+            query = update(JobRow).where(JobRow.state.in_(ACTIVE), JobRow.family == family, JobRow.lane == lane)
         await self._session.execute(query.values(deadline_at=JobRow.deadline_at + seconds))
 
     async def waiting(self) -> list[tuple[str, str, int, float]]:
@@ -268,8 +275,10 @@ class JobRepository:
         """Waiting and drawing jobs whose status message can be kept up to date."""
         return await self._jobs(JobRow.bot_id == bot_id, JobRow.state.in_(ACTIVE), JobRow.status_message_id.is_not(None))
 
-    async def _jobs(self, *where: Any) -> list[Job]:
+    async def _jobs(self, *where: Any, hold: int | None = None) -> list[Job]:
         query = select(JobRow).where(*where).order_by(JobRow.id).execution_options(**_FRESH)
+        if hold is not None:
+            query = query.where(JobRow.id == hold).with_for_update()
         return [row.to_job() for row in await self._session.scalars(query)]
 
     async def _move(

@@ -1,21 +1,23 @@
 """Messages on their way out: what each job owes its chat, and notices. Only `bot/delivery` reads this."""
 
 import json
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import false, func, insert, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, FromClause, exists, false, func, insert, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.database import db_now
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState, new_public_id
 from storage.errors import LostLease
-from storage.tables import DeliveryRow, JobRow, NoticeRow
+from storage.tables import DeliveryRow, JobRow, LeaseRow, NoticeRow
 
 _DELIVERY, _NOTICE = DeliveryRow.__table__, NoticeRow.__table__  # written past the session, which need not remember them
 _ADD = insert(_NOTICE).values(created_at=db_now()).inline()  # type: ignore[arg-type]
 _SETTLED = (SendState.SENT, SendState.UNKNOWN, SendState.FAILED)
-_OWED = (SendState.PENDING, SendState.UNKNOWN)
+_ENDED = (SendState.SENT, SendState.FAILED)
+Lease = tuple[str, str]  # its name and its owner
 
 
 class DeliveryRepository:
@@ -66,39 +68,43 @@ class DeliveryRepository:
         retry_s: float | None = None,
         error: str | None = None,
     ) -> None:
-        """Record what became of one try; `retry_s` sets when the next may begin and counts this one."""
+        """Record what became of one try; `retry_s` sets when the next may begin and counts this one.
+
+        What has ended meanwhile stays ended: two deliverers may be at work while one takes over from the other.
+        """
         values = _tried(state, message_id, retry_s, error, DeliveryRow.attempt)
         if file_id is not None:
             values |= {"file_id": file_id, "file_unique_id": file_unique_id}
-        await self._session.execute(
-            update(_DELIVERY).where(_DELIVERY.c.job_id == job_id, _DELIVERY.c.ordinal == ordinal).values(**values)  # type: ignore[arg-type]
-        )
-
-    async def begin(self, job_id: int, ordinal: int) -> None:
-        """Mark a message as being sent. Raises: LostLease when another deliverer has begun or ended it."""
         row = update(_DELIVERY).where(_DELIVERY.c.job_id == job_id, _DELIVERY.c.ordinal == ordinal)  # type: ignore[arg-type]
-        begun = await self._session.execute(
-            row.where(_DELIVERY.c.state.in_(_OWED)).values(state=SendState.SENDING, error=None).returning(_DELIVERY.c.job_id)
-        )
-        if begun.one_or_none() is None:
-            raise LostLease(f"message {ordinal} of job {job_id}")
+        await self._session.execute(row.where(_open(_DELIVERY, state)).values(**values))
+
+    async def begin(self, delivery: Delivery, lease: Lease | None = None) -> None:
+        """Mark a message as being sent: nobody else has tried it since it was read, and the lease, if any, still holds.
+
+        Raises: LostLease.
+        """
+        at = _DELIVERY.c.job_id == delivery.job_id, _DELIVERY.c.ordinal == delivery.ordinal
+        if not await _begin(self._session, _DELIVERY, at, delivery, lease):
+            raise LostLease(f"message {delivery.ordinal} of job {delivery.job_id}")
 
     async def file_id(self, job_id: int, ordinal: int) -> str | None:
         return await self._session.scalar(
             select(DeliveryRow.file_id).where(DeliveryRow.job_id == job_id, DeliveryRow.ordinal == ordinal)
         )
 
-    async def interrupted(self, bot_id: int) -> None:
-        """Turn what a dead deliverer was sending into `unknown`; called when a deliverer takes over."""
+    async def interrupted(self, bot_id: int, but: Collection[Delivery | Notice] = ()) -> None:
+        """Turn what nobody sends any more into `unknown`; `but` is what this deliverer itself is sending."""
         own = select(JobRow.id).where(JobRow.bot_id == bot_id)
+        jobs = [each.job_id for each in but if isinstance(each, Delivery)]
+        notices = [each.id for each in but if isinstance(each, Notice)]
         await self._session.execute(
             update(DeliveryRow)
-            .where(DeliveryRow.state == SendState.SENDING, DeliveryRow.job_id.in_(own))
+            .where(DeliveryRow.state == SendState.SENDING, DeliveryRow.job_id.in_(own), DeliveryRow.job_id.not_in(jobs))
             .values(state=SendState.UNKNOWN)
         )
         await self._session.execute(
             update(NoticeRow)
-            .where(NoticeRow.state == SendState.SENDING, NoticeRow.bot_id == bot_id)
+            .where(NoticeRow.state == SendState.SENDING, NoticeRow.bot_id == bot_id, NoticeRow.id.not_in(notices))
             .values(state=SendState.UNKNOWN)
         )
 
@@ -168,15 +174,13 @@ class NoticeRepository:
     ) -> None:
         """Record what became of one try; what was given up meanwhile is not tried again."""
         values = _tried(state, message_id, retry_s, error, NoticeRow.attempt)
-        still = _NOTICE.c.state.not_in((SendState.SENT, SendState.FAILED)) if state == SendState.PENDING else true()
-        await self._session.execute(update(_NOTICE).where(_NOTICE.c.id == notice_id, still).values(**values))  # type: ignore[arg-type]
+        row = update(_NOTICE).where(_NOTICE.c.id == notice_id, _open(_NOTICE, state))  # type: ignore[arg-type]
+        await self._session.execute(row.values(**values))
 
-    async def begin(self, notice_id: int) -> None:
-        """Mark a notice as being sent. Raises: LostLease when another deliverer has begun or ended it."""
-        row = update(_NOTICE).where(_NOTICE.c.id == notice_id, _NOTICE.c.state.in_(_OWED))  # type: ignore[arg-type]
-        begun = await self._session.execute(row.values(state=SendState.SENDING, error=None).returning(_NOTICE.c.id))
-        if begun.one_or_none() is None:
-            raise LostLease(f"notice {notice_id}")
+    async def begin(self, notice: Notice, lease: Lease | None = None) -> None:
+        """Mark a notice as being sent, as a delivery is. Raises: LostLease."""
+        if not await _begin(self._session, _NOTICE, (_NOTICE.c.id == notice.id,), notice, lease):
+            raise LostLease(f"notice {notice.id}")
 
     async def state(self, notice_id: int) -> SendState | None:
         state = await self._session.scalar(select(NoticeRow.state).where(NoticeRow.id == notice_id))
@@ -200,6 +204,27 @@ class NoticeRepository:
             select(NoticeRow.params).where(NoticeRow.public_id == public_id, NoticeRow.user_id == user_id)
         )
         return json.loads(params) if params else None
+
+
+def _open(table: FromClause, state: SendState) -> ColumnElement[bool]:
+    """Whether a row may still come into this state: only an end replaces an end."""
+    return true() if state in _ENDED else table.c.state.not_in(_ENDED)
+
+
+async def _begin(
+    session: AsyncSession,
+    table: FromClause,
+    at: Sequence[ColumnElement[bool]],
+    read: Delivery | Notice,
+    lease: Lease | None,
+) -> bool:
+    """Compare and set: whether the row was as it was read, and is being sent now."""
+    where = [*at, table.c.state == read.state, table.c.attempt == read.attempt]
+    if lease is not None:
+        name, owner = lease
+        where.append(exists().where(LeaseRow.name == name, LeaseRow.owner == owner, LeaseRow.until > db_now()))
+    begun = await session.execute(update(table).where(*where).values(state=SendState.SENDING, error=None))  # type: ignore[arg-type]
+    return bool(begun.rowcount)  # type: ignore[attr-defined]
 
 
 def _tried(

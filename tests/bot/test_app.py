@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,12 +15,22 @@ from pydantic import SecretStr
 
 from bot import metrics
 from bot.app import Application
-from bot.settings import DrawingSettings, JobSettings, OpsSettings, StorageSettings, WebhookSettings, WebSettings
+from bot.settings import (
+    DrawingSettings,
+    JobSettings,
+    OpsSettings,
+    SettingsError,
+    StorageSettings,
+    WebhookSettings,
+    WebSettings,
+)
+from bot.telegram import NO_SUCH_TOKEN
 from sandbox import methods
 from sandbox.person import Person
 from sandbox.server import Sandbox
+from storage.repositories.workers import LeaseRepository
 from tests.servers import free_port
-from tests.storage.made import Store
+from tests.storage.made import BOT, Store
 
 SECRET = "x" * 40
 PATH = "/telegram/x7Qk"
@@ -108,6 +119,25 @@ async def test_telegram_itself_brings_what_is_said_also_what_was_said_before(
     assert box.world.webhook.info()["url"] == ""
 
 
+@pytest.mark.parametrize("hooked", [False, True], ids=["polling", "webhook"])
+async def test_a_token_that_is_revoked_ends_the_process_with_one_sentence(
+    make_application: Callable[..., Application], box: Sandbox, anna: Person, store: Store, webhook_calls: list[str], hooked: bool
+) -> None:
+    box.world.updates.drop_pending()  # Anna has said nothing that could be answered
+    user = await store.user(anna.id)
+    await store.job(user)
+    task = asyncio.create_task(make_application(free_port() if hooked else None).run())
+    await anna.until(lambda: any(message.from_bot for message in anna.chat), "its status")
+    box.world.token = f"{BOT}:another-token-than-the-one-it-has"
+    await store.job(user)
+    with pytest.raises(ExceptionGroup) as ended:
+        async with asyncio.timeout(40):
+            await task
+    assert {str(error) for error in ended.value.exceptions} == {NO_SUCH_TOKEN}
+    assert isinstance(ended.value.exceptions[0], SettingsError)
+    assert await store.sql("SELECT state FROM delivery ORDER BY job_id") == [("sent",), ("pending",)]
+
+
 async def test_a_process_that_works_is_well(make_application: Callable[..., Application], anna: Person) -> None:
     application = make_application()
     async with running(application):
@@ -125,3 +155,34 @@ async def test_a_database_that_is_away_is_an_ailment(bot: Bot, tmp_path: Path, m
     storage = StorageSettings(data_dir=tmp_path, database_url=url, broker_url=None, media_url=None)
     (ailment,) = await Application(bot, storage, JobSettings(), DrawingSettings())._ailments()
     assert ailment.startswith("the database does not answer")
+
+
+async def test_a_database_that_is_away_at_the_end_does_not_hide_why_it_ended(
+    make_application: Callable[..., Application], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def away(*_: Any) -> None:
+        raise ConnectionRefusedError
+
+    async def work() -> None:
+        raise SettingsError("the reason")
+
+    monkeypatch.setattr(LeaseRepository, "drop", away)
+    with pytest.raises(SettingsError, match="the reason"):
+        await make_application()._lead("sweep", work)
+    (record,) = [record for record in caplog.records if "not given back" in record.getMessage()]
+    assert not record.exc_info
+
+
+async def test_a_database_that_says_nothing_costs_a_lease_and_not_the_patience(
+    make_application: Callable[..., Application], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever cannot renew must stop before the next one begins, also where the answer simply never comes."""
+
+    async def silent(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(LeaseRepository, "renew", silent)
+    began = time.monotonic()
+    async with asyncio.timeout(5):
+        assert await make_application()._renew("sweep:1", "me", began + 0.3) is None
+    assert time.monotonic() - began > 0.2

@@ -106,7 +106,7 @@ async def test_a_notice_that_cannot_be_marked_is_not_begun(
     post: Post, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "bot.delivery")  # a logged error would hold on to what was begun
-    post.breaks("notice_sending")
+    post.breaks("sending")
     await post.owe(key="cancel.nothing")
     await post.turn()
     gc.collect()

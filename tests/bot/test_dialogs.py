@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from aiogram.fsm.context import FSMContext
@@ -11,7 +12,10 @@ from aiogram.fsm.storage.base import StorageKey
 from sqlalchemy import event
 
 from bot.dialogs import Dialogs
+from sandbox.person import Person
 from storage.database import Database
+from storage.repositories.dialogs import DialogRepository
+from tests.bot.house import House
 from tests.storage.made import BOT, Store
 
 
@@ -107,3 +111,25 @@ async def test_what_is_opened_while_others_look_is_not_overlooked(dialogs: Dialo
     first = [_context(dialogs, person).get_state() for person in range(2, 30)]
     await asyncio.gather(*first, _context(dialogs, 1).set_state(Toy.asked))
     assert await _context(dialogs, 1).get_state() == "Toy:asked"
+
+
+async def test_a_question_is_asked_if_and_only_if_its_answer_will_be_known(
+    house: House, anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> None:
+        raise OSError("database is locked")
+
+    await anna.presses_data("v1f")
+    press = house.last()
+    with monkeypatch.context() as broken:
+        broken.setattr(DialogRepository, "put", away)
+        await house.gets(press)
+    assert house.said() == []
+    assert [state for state, *_ in await house.inbox()] == ["new"]  # and tried again
+    await house.store.sql("UPDATE inbox SET next_at = 0")
+    await house.gets()
+    assert ["What shall I look for" in said.text for said in house.said()] == [True]
+    await anna.says("red star")
+    await house.gets(house.last())
+    assert await house.store.sql("SELECT key FROM notice ORDER BY id") == [("history.ask",), ("history.not-drawn-yet",)]
+    assert await house.jobs() == 0

@@ -334,6 +334,20 @@ async def test_a_message_being_handled_when_the_bot_stops_is_finished(intake: In
     assert await intake.inbox() == [("done", 0)]
 
 
+async def test_a_message_that_takes_too_long_to_finish_is_left_to_who_comes_next(
+    intake: Intake, anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.intake._LAST_S", 0.05)
+    async with intake.running():
+        await anna.says("wait")
+        async with asyncio.timeout(PATIENCE_S):
+            await intake.heard.inside.wait()
+    intake.heard.gate.set()
+    await asyncio.sleep(0.05)
+    assert intake.heard.texts == []
+    assert await intake.inbox() == [("new", 0)]
+
+
 @pytest.mark.parametrize(
     ("update", "chat_id"),
     [

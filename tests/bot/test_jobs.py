@@ -11,9 +11,10 @@ from engine.requests import RequestError
 from storage.database import Database
 from storage.domain import Job, JobState, Refused, Timing, User
 from storage.errors import NotFound
+from storage.repositories.jobs import JobRepository
 from storage.repositories.workers import TimingRepository
-from tests.bot.wishes import FLASH, REQUEST, Bells, Wishes, inbox, notices, worker
-from tests.storage.made import FAMILY, Store
+from tests.bot.wishes import FLASH, REQUEST, Bells, Wishes, inbox, notices, somebody_waits, worker
+from tests.storage.made import FAMILY, LANES, Store
 
 # Submit
 
@@ -207,6 +208,20 @@ async def test_it_is_too_late_to_cancel_what_has_ended(store: Store, jobs: Jobs,
     assert await store.get(job) == before
     assert await notices(store) == []
     assert (await inbox(store))[wish.inbox_id] == "done"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_job_that_is_claimed_while_it_is_cancelled_is_asked_to_stop(store: Store, jobs: Jobs) -> None:
+    """Cancelling waits for the claim, and then knows of it."""
+    user = await store.user()
+    job = await store.job(user)
+    async with store.database.begin() as session:
+        assert await JobRepository(session).claim("w1", FAMILY, LANES, 30.0)
+        cancelling = asyncio.create_task(jobs.cancel(user, job.public_id, None))
+        await somebody_waits(store)
+    assert (await cancelling).state == JobState.RUNNING
+    now = await store.get(job)
+    assert (now.state, now.cancel_requested) == (JobState.RUNNING, True)
 
 
 async def test_nobody_cancels_somebody_elses_job(store: Store, jobs: Jobs, wishes: Wishes) -> None:

@@ -1,15 +1,21 @@
 """How a job ends or goes back without its person: stopped, released, swept."""
 
+import asyncio
+import logging
 from typing import Any
 
 import pytest
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot import jobs as bot_jobs
 from bot.jobs import Jobs, claim, stop_cancelled, stop_failed
 from bot.settings import JobSettings
 from storage.database import Database
-from storage.domain import JobState
+from storage.domain import Job, JobState
 from storage.repositories.jobs import JobRepository
-from tests.bot.wishes import FLASH, Bells, notices, silence, worker
+from storage.tables import JobRow
+from tests.bot.wishes import FLASH, Bells, away, notices, silence, somebody_waits, worker
 from tests.storage.made import FAMILY, LANES, Store
 
 
@@ -203,7 +209,7 @@ async def test_without_workers_no_bell_rings_and_the_deadline_stands_still(store
     await silence(store)
     await jobs.sweep()
     before: Any = await store.number("SELECT deadline_at FROM job")
-    await _away(store, 5)
+    await away(store, 5)
     await jobs.sweep()
     assert bells.rung == []
     assert await store.number("SELECT deadline_at FROM job") == pytest.approx(before + 5, abs=2)
@@ -214,7 +220,7 @@ async def test_time_while_the_bot_was_away_is_nobodys(store: Store, jobs: Jobs) 
     await worker(store)
     await jobs.sweep()
     before: Any = await store.number("SELECT deadline_at FROM job")
-    await _away(store, 7200)
+    await away(store, 7200)
     await store.sql("UPDATE job SET deadline_at = deadline_at - 7200")
     await jobs.sweep()
     assert (await store.get(job)).state == JobState.QUEUED
@@ -226,7 +232,7 @@ async def test_a_job_that_ran_when_the_machine_was_switched_off_is_drawn_again(s
     await worker(store)
     await jobs.sweep()
     await store.claimed()
-    await _away(store, 1200)
+    await away(store, 1200)
     await store.sql("UPDATE job SET deadline_at = deadline_at - 1200, lease_until = lease_until - 1200")
     await jobs.sweep()
     now = await store.get(job)
@@ -240,7 +246,7 @@ async def test_a_job_that_runs_while_the_bot_alone_was_away_goes_on(store: Store
     await worker(store)
     await jobs.sweep()
     await store.claimed()
-    await _away(store, 1200)
+    await away(store, 1200)
     await store.sql("UPDATE job SET deadline_at = deadline_at - 1200")
     await jobs.sweep()
     assert (await store.get(job)).state == JobState.RUNNING
@@ -254,9 +260,62 @@ async def test_with_workers_the_deadline_comes_nearer(store: Store, jobs: Jobs) 
     assert await store.number("SELECT deadline_at FROM job") == before
 
 
-async def _away(store: Store, seconds: float) -> None:
-    """Make the last sweep be that long ago."""
-    await store.sql(f"UPDATE lease SET until = until - {seconds} WHERE name = 'swept'")  # noqa: S608
+async def test_a_lease_that_is_renewed_at_the_last_moment_keeps_its_job(
+    store: Store, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await store.job(await store.user())
+    await store.claimed()
+    await store.sql("UPDATE job SET lease_until = 1")
+    lost = JobRepository.lost
+
+    async def renewed_after_the_look(self: JobRepository, only: int | None = None) -> list[Job]:
+        found = await lost(self, only)
+        if only is None:
+            await store.sql("UPDATE job SET lease_until = deadline_at")
+        return found
+
+    monkeypatch.setattr(JobRepository, "lost", renewed_after_the_look)
+    await jobs.sweep()
+    now = await store.get(job)
+    assert (now.state, now.crash_count) == (JobState.RUNNING, 0)
+
+
+async def test_a_job_that_cannot_be_ended_holds_up_no_other(
+    store: Store, jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = await store.job(await store.user()), await store.job(await store.user())
+    await worker(store)
+    await store.sql("UPDATE job SET deadline_at = 1")
+    fail = bot_jobs.fail
+
+    async def broken(session: AsyncSession, job: Job, error_class: str) -> None:
+        await fail(session, job, error_class)
+        if job.id == bad.id:
+            raise ValueError("a row that cannot be")
+
+    monkeypatch.setattr(bot_jobs, "fail", broken)
+    with caplog.at_level(logging.CRITICAL):
+        await jobs.sweep()
+    assert [(await store.get(job)).state for job in (bad, good)] == [JobState.QUEUED, JobState.FAILED]
+    assert await store.quota(bad) == {"reserve": 4}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_sweep_waits_for_nobody_who_waits_for_it(store: Store, jobs: Jobs) -> None:
+    """Whoever ends a drawing takes the job's row and then the person's; so does the sweep, and lets go before the next."""
+    user = await store.user()
+    running = [await store.job(user) for _ in range(2)]
+    for _ in running:
+        await store.claimed()
+    await worker(store)
+    await store.sql("UPDATE job SET deadline_at = 1")
+    async with store.database.begin() as session:
+        await session.execute(select(JobRow.id).where(JobRow.id == running[1].id).with_for_update())
+        sweep = asyncio.create_task(jobs.sweep())
+        await somebody_waits(store)
+        await session.execute(text('UPDATE "user" SET running = running'))
+    await sweep
+    assert {(await store.get(job)).error_class for job in running} == {"deadline"}
 
 
 async def test_a_swept_house_rings_nothing(jobs: Jobs, bells: Bells) -> None:

@@ -118,6 +118,7 @@ def test_servers_named_by_url_are_taken(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("postgres://me:pw@db:5432/k?ssl=require", "postgresql+asyncpg://me:pw@db:5432/k?ssl=require"),
         ("postgresql://db/k", "postgresql+asyncpg://db/k"),
+        ("postgresql://db/k?sslmode=require", "postgresql+asyncpg://db/k?sslmode=require"),
         ("POSTGRES://db/k", "postgresql+asyncpg://db/k"),
         ("sqlite:////var/k.db", "sqlite+aiosqlite:////var/k.db"),
         ("sqlite+aiosqlite:///k.db", "sqlite+aiosqlite:///k.db"),

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 from aiogram import Bot
+from aiogram.exceptions import TelegramEntityTooLarge
+from aiogram.methods import SendMessage
 from aiogram.types import BufferedInputFile, InputMediaPhoto
 from pydantic import SecretStr
 
@@ -109,6 +111,13 @@ async def test_a_broken_picture_is_refused(bot: Bot, anna: Person) -> None:
     media = InputMediaPhoto(media=BufferedInputFile(b"no picture", "a.jpg"))
     tried = await attempt(bot.edit_message_media(media, chat_id=anna.id, message_id=sent.message_id))
     assert tried.fate == Fate.REFUSED
+
+
+async def test_a_picture_that_is_too_large_is_refused(bot: Bot, anna: Person) -> None:
+    async def too_large() -> None:
+        raise TelegramEntityTooLarge(method=SendMessage(chat_id=anna.id, text=""), message="Request Entity Too Large")
+
+    assert (await attempt(too_large())).fate == Fate.REFUSED
 
 
 async def test_an_answer_to_an_old_press_is_refused(bot: Bot) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 from PIL import Image
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from bot.broker import Bell
 from bot.settings import JobSettings, StorageSettings, WorkerSettings
 from bot.worker import Drawing, RenderChild
 from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage
 from engine.requests import Inpaint, Refine, to_json
-from storage.domain import Job, JobState
+from storage.domain import Job, JobState, NewPicture
 from storage.repositories.jobs import JobRepository
 from tests.bot.wishes import FLASH, notices
 from tests.storage.made import Store
@@ -176,6 +178,28 @@ async def test_a_full_disk_is_no_fault_of_the_jobs(store: Store, child: RenderCh
     assert (now.state, now.attempt, now.crash_count) == (JobState.QUEUED, 0, 0)
 
 
+async def test_a_file_that_the_engine_cannot_read_is_no_full_disk(store: Store, child: RenderChild) -> None:
+    def unreadable() -> None:
+        raise OSError(5, "Input/output error")
+
+    job = await _claimed(store)
+    child._engine = cast("Any", ToyEngine(unreadable))
+    with pytest.raises(Ended):
+        await child._draw_and_store(Drawing(job))
+    now = await store.get(job)
+    assert (now.state, now.crash_count) == (JobState.QUEUED, 1)
+
+
+async def test_a_child_whose_parent_was_killed_claims_nothing_and_ends(
+    store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await store.job(await store.user())
+    monkeypatch.setattr("bot.worker.os.getppid", lambda: 1)
+    with pytest.raises(Ended):
+        await child._claim_and_draw()
+    assert (await store.get(job)).state == JobState.QUEUED
+
+
 async def test_a_time_that_cannot_be_measured_costs_no_picture(
     store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +210,59 @@ async def test_a_time_that_cannot_be_measured_costs_no_picture(
     monkeypatch.setattr(child, "_write_timing", broken)
     await child._draw_and_store(Drawing(job))
     assert (await store.get(job)).state == JobState.RENDERED
+
+
+def _fails_then(child: RenderChild, monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
+    """Let storing fail so often before it is done."""
+    left, store = list(errors), child._store
+
+    async def failing(job: Job, pictures: list[NewPicture]) -> bool:
+        if left:
+            raise left.pop(0)
+        return await store(job, pictures)
+
+    monkeypatch.setattr("bot.worker._DATABASE_AWAY_S", 0.01)
+    monkeypatch.setattr(child, "_store", failing)
+
+
+async def test_a_drawing_is_stored_however_long_the_database_is_away(
+    store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = Drawing(await _claimed(store))
+    away = [ConnectionRefusedError(), OperationalError("", None, Exception("locked")), TimeoutError()]
+    _fails_then(child, monkeypatch, *away)
+    drawing.moved_at = 0.0  # as long ago as can be: the engine has stood still since
+    assert await child._store_at_last(drawing, [NewPicture(0, "00.png", 7, 64, 64)])
+    assert time.monotonic() - drawing.moved_at < 10  # and yet it does not count as stalled
+    assert (await store.get(drawing.job)).state == JobState.RENDERED
+
+
+@pytest.mark.parametrize("kind", [IntegrityError, DataError, ProgrammingError])
+async def test_what_the_database_will_never_take_is_not_tried_again(
+    store: Store, child: RenderChild, monkeypatch: pytest.MonkeyPatch, kind: type[DBAPIError]
+) -> None:
+    drawing = Drawing(await _claimed(store))
+    _fails_then(child, monkeypatch, kind("", None, Exception("no such column")))
+    with pytest.raises(kind):
+        await child._store_at_last(drawing, [NewPicture(0, "00.png", 7, 64, 64)])
+
+
+async def test_a_drawing_that_was_told_to_drain_stays_told(store: Store, settings: JobSettings, child: RenderChild) -> None:
+    """The engine was told to stop and will; that what is left has become short since does not change it."""
+    drawing = Drawing(await _claimed(store))
+    child._settings = settings.model_copy(update={"drain_s": 5.0, "cancel_poll_s": 0.01})
+    child._draining_since = time.monotonic()
+    drawing.step, drawing.steps, drawing.began_at = 1, 100, time.monotonic() - 10
+    beat = asyncio.create_task(child._beat(drawing))
+    try:
+        async with asyncio.timeout(10):
+            while not drawing.stop:  # noqa: ASYNC110  a flag, for another thread
+                await asyncio.sleep(0.01)
+        drawing.step = drawing.steps
+        await asyncio.sleep(0.2)
+    finally:
+        beat.cancel()
+    assert (drawing.drained, drawing.stop) == (True, True)
 
 
 def _fails() -> None:

@@ -1,5 +1,6 @@
 """Wishes to make, bells to listen to, and short looks at what became of them."""
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -63,3 +64,15 @@ async def worker(store: Store, worker_id: str = "w1", lanes: tuple[str, ...] = L
 async def silence(store: Store) -> None:
     """Let all bells be long past."""
     await store.sql("UPDATE job SET rung_at = rung_at - 3600")
+
+
+async def away(store: Store, seconds: float) -> None:
+    """Make the last sweep be that long ago."""
+    await store.sql(f"UPDATE lease SET until = until - {seconds} WHERE name = 'swept'")  # noqa: S608
+
+
+async def somebody_waits(store: Store) -> None:
+    """On PostgreSQL: return once a transaction waits for another's row."""
+    async with asyncio.timeout(10):
+        while not await store.number("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  another process
+            await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The machines of a chaos run: private servers, one bot, two workers, each started again when it dies."""
+"""The machines of a chaos run: private servers, one bot or more, two workers, each started again when it dies."""
 
 import asyncio
 import contextlib
@@ -42,6 +42,7 @@ class Cluster:
     broker_server: Server | None
     settings: Mapping[str, str]
     draw_s: float
+    bots: tuple[str, ...]
     children: dict[str, Child] = field(default_factory=dict)
     restarts: int = 0
     _keepers: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -65,7 +66,7 @@ class Cluster:
             "PYTHONPATH": os.pathsep.join([str(here / "inject"), str(here.parent.parent)]),
         }
         work = ("worker", "--family", "kandinsky-nano", "--lanes", "flash,base")
-        commands = {"bot": ("run",)} | dict.fromkeys(WORKERS, work)
+        commands = dict.fromkeys(self.bots, ("run",)) | dict.fromkeys(WORKERS, work)
         self._log = (self.folder / "log").open("ab")
         self.children = {name: Child(name, command, environment, log=self._log) for name, command in commands.items()}
         self._keepers = [asyncio.create_task(self._keep(child)) for child in self.children.values()]
@@ -110,6 +111,14 @@ class Cluster:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
         return pid is not None
+
+    async def kill_leader(self) -> bool:
+        """Kill the bot process that delivers; another takes over, or the same begins anew."""
+        for (owner,) in await self.sql("SELECT owner FROM lease WHERE name LIKE 'deliver:%'"):
+            for name in self.bots:
+                if process_name(self.pid(name) or -1) == owner:
+                    return await self.kill(name)
+        return False
 
     async def kill_child(self, worker: str) -> bool:
         pid = render_child_of(self.pid(worker) or -1)
@@ -212,7 +221,7 @@ def render_child_of(worker_pid: int) -> int | None:
 
 @asynccontextmanager
 async def new_cluster(
-    side: str, folder: Path, settings: Mapping[str, str] = TENTH, draw_s: float = 0.12
+    side: str, folder: Path, settings: Mapping[str, str] = TENTH, draw_s: float = 0.12, bots: int = 1
 ) -> AsyncIterator[Cluster]:
     """Start servers, sandbox and processes of one side; stop all at the end."""
     database, _, broker = side.partition("+")
@@ -228,7 +237,8 @@ async def new_cluster(
         addresses["broker_url"] = server.url
     storage = demo_storage(folder).model_copy(update=addresses)
     async with Sandbox(token=TOKEN) as sandbox:
-        cluster = Cluster(sandbox, folder, storage, postgres, server, settings, draw_s)
+        names = tuple(f"bot {number + 1}" for number in range(bots))
+        cluster = Cluster(sandbox, folder, storage, postgres, server, settings, draw_s, names)
         await cluster.start()
         try:
             yield cluster

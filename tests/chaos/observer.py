@@ -13,6 +13,9 @@ from sandbox.world import Event
 Key = tuple[int, int]  # chat id, and the id of the message that was written or pressed
 
 
+_NO_STATUS = ("Your picture comes here", "Ready ↑")  # texts that come after a wish was accepted
+
+
 @dataclass
 class Seen:
     """What a chat shows for one wish."""
@@ -20,6 +23,12 @@ class Seen:
     photos: set[int] = field(default_factory=set)  # ids of the messages that show a picture
     copies: set[int] = field(default_factory=set)  # those of them that say "sent again"
     words: dict[int, str] = field(default_factory=dict)  # message id -> how it stands: "waiting", "cancelled", "failed"
+    statuses: dict[int, str] = field(default_factory=dict)  # message id -> what it said first, of those that began as text
+
+    @property
+    def unlabelled(self) -> set[int]:
+        """The pictures that do not say they are copies: of one wish, one."""
+        return self.photos - self.copies
 
     @property
     def ended(self) -> bool:
@@ -64,6 +73,8 @@ class Observer:
                 seen.copies.add(message["message_id"])
         else:
             seen.words[message["message_id"]] = _standing(message)
+            if event.kind == "message" and not any(begin in message["text"] for begin in _NO_STATUS):
+                seen.statuses[message["message_id"]] = message["text"]
         if seen.ended and not before:
             self.ended += 1
             self.progress.set()

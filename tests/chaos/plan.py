@@ -62,7 +62,7 @@ class Plan:
         hit = {
             "worker": lambda: cluster.kill(worker),
             "render child": lambda: cluster.kill_child(worker),
-            "bot": lambda: cluster.kill("bot"),
+            "bot": cluster.kill_leader,
             "broker": cluster.kill_broker,
             "database": cluster.kill_database,
             "worker drained": lambda: cluster.drain(worker),

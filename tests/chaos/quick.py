@@ -81,6 +81,12 @@ class QuickDatabase(Database):
         async with self._turn, super().read() as session:
             yield session
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[AsyncSession]:
+        """Between two transactions: all share one connection, and this statement must belong to none of them."""
+        async with self._turn, super().alone() as session:
+            yield session
+
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run one statement beside everything, between two transactions."""
         return list(self._sqlite.execute(statement, values))

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from storage.media import MediaStore
 from tests.chaos import emblem
@@ -14,6 +15,14 @@ from tests.chaos.plan import Plan
 
 _SHOWN = 25  # problems in the report
 WORDS = ("acknowledged", "delivered", "reported-failed", "cancelled", "lost", "duplicated", "unexpected")
+
+
+class Wished(NamedTuple):
+    """A wish's job, as SQL has it."""
+
+    public_id: str
+    state: str
+    params: str
 
 
 @dataclass
@@ -35,7 +44,8 @@ class Report:
         return "\n".join([*lines, *(f"  {note}" for note in self.notes), *wrong[:_SHOWN], *more])
 
 
-async def compare(side: str, cluster: Cluster, crowd: Crowd, observer: Observer, plan: Plan) -> Report:
+async def compare(side: str, cluster: Cluster, crowd: Crowd, observer: Observer, plan: Plan, again_s: float = math.inf) -> Report:
+    """Compare; `again_s` is how soon the drawing of a killed worker must be drawn again."""
     report = Report(side, crowd.seed)
     jobs = await _jobs(cluster)
     report.counts["acknowledged"] = len(crowd.wished)
@@ -47,7 +57,8 @@ async def compare(side: str, cluster: Cluster, crowd: Crowd, observer: Observer,
     for text in observer.strange:
         _count(report, "unexpected", f"an answer to nothing: {text}")
     _judge_copies(report, observer)
-    for line in await _broken(cluster, observer):
+    results = {jobs[key][0].public_id: len(observer.seen[key].unlabelled) for key in crowd.wished if key in jobs}
+    for line in await _broken(cluster, results):
         _count(report, "unexpected", f"invariant {line}")
     for call in cluster.sandbox.ledger.violations:
         _count(report, "unexpected", f"Telegram was called before it said: {call}")
@@ -61,11 +72,11 @@ async def compare(side: str, cluster: Cluster, crowd: Crowd, observer: Observer,
         _count(report, "unexpected", f"{len(cluster.sandbox.world.updates)} updates not fetched, inbox rows left: {waiting}")
     happened = ", ".join(f"{kind} {count}" for kind, count in sorted(cluster.sandbox.faults.happened.items()))
     report.notes.append(f"Telegram and the network: {happened}")
-    await _note_figures(report, cluster, plan)
+    await _note_figures(report, cluster, plan, again_s)
     return report
 
 
-def _judge(report: Report, key: Key, kind: str, observer: Observer, jobs: dict[Key, list[tuple[str, str]]]) -> None:
+def _judge(report: Report, key: Key, kind: str, observer: Observer, jobs: dict[Key, list[Wished]]) -> None:
     """One wish: what its chat shows beside what SQL says."""
     seen, where = observer.seen[key], f"the {kind} {key[1]} of {key[0]}"
     ends = {word for word in seen.words.values() if word != "waiting"}
@@ -73,12 +84,13 @@ def _judge(report: Report, key: Key, kind: str, observer: Observer, jobs: dict[K
     if len(mine) != 1:
         _count(report, "unexpected", f"{where} is {len(mine)} jobs")
         return
-    ((state, params),) = mine
+    _, state, params = mine[0]
+    if len(seen.statuses) > 1:
+        _count(report, "duplicated", f"{where} was accepted in more than one message: {seen.statuses}")
     if seen.photos:
         report.counts["delivered"] += 1
-        unlabelled = len(seen.photos) - len(seen.copies)
-        if unlabelled > 1:
-            _count(report, "duplicated", f"{where} shows {unlabelled} pictures")
+        if len(seen.unlabelled) > 1:
+            _count(report, "duplicated", f"{where} shows {len(seen.unlabelled)} pictures")
         if ends:
             _count(report, "unexpected", f"{where} shows a picture and was {', '.join(ends)}")
         for message_id in seen.photos:
@@ -106,25 +118,27 @@ def _count(report: Report, word: str, problem: str) -> None:
     report.problems.append(f"{word}: {problem}")
 
 
-async def _jobs(cluster: Cluster) -> dict[Key, list[tuple[str, str]]]:
-    found: dict[Key, list[tuple[str, str]]] = {}
-    for chat, message, state, params in await cluster.sql("SELECT chat_id, reply_to_message_id, state, params FROM job"):
-        found.setdefault((int(str(chat)), int(str(message))), []).append((str(state), str(params)))
+async def _jobs(cluster: Cluster) -> dict[Key, list[Wished]]:
+    found: dict[Key, list[Wished]] = {}
+    statement = "SELECT chat_id, reply_to_message_id, public_id, state, params FROM job"
+    for chat, message, *job in await cluster.sql(statement):
+        found.setdefault((int(str(chat)), int(str(message))), []).append(Wished(*map(str, job)))
     return found
 
 
-async def _broken(cluster: Cluster, observer: Observer) -> list[str]:
+async def _broken(cluster: Cluster, results: dict[str, int]) -> list[str]:
     from storage.database import Database
     from tests.chaos.invariants import broken
 
     database = Database(cluster.storage.database)
     try:
-        return await broken(database, max_active=3, drained=True, media=MediaStore(cluster.storage.media))
+        media = MediaStore(cluster.storage.media)
+        return await broken(database, max_active=3, drained=True, results_seen=results, media=media)
     finally:
         await database.close()
 
 
-async def _note_figures(report: Report, cluster: Cluster, plan: Plan) -> None:
+async def _note_figures(report: Report, cluster: Cluster, plan: Plan, again_s: float) -> None:
     report.notes.append(f"{plan.kills} kills: " + ", ".join(f"{name} {count}" for name, count in sorted(plan.dealt.items())))
     again = await _seconds_to_drawing_again(cluster, plan)
     if again:
@@ -132,6 +146,8 @@ async def _note_figures(report: Report, cluster: Cluster, plan: Plan) -> None:
         report.notes.append(
             f"a killed drawing is drawn again after {median:.1f} s (median of {len(again)}), {most:.1f} s at most"
         )
+        if most > again_s:
+            report.problems.append(f"a killed drawing was drawn again after {most:.1f} s; the bar is {again_s:.0f} s")
     ((drawn, jobs),) = await cluster.sql(
         "SELECT (SELECT count(*) FROM audit WHERE to_state = 'rendered'), (SELECT count(*) FROM job)"
     )

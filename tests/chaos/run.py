@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,13 +24,15 @@ class Size:
     settings: Mapping[str, str] = field(default_factory=lambda: TENTH)
     draw_s: float = 0.12
     faults: tuple[str, ...] = FAULTS
+    bots: int = 2  # more than one stand by
+    again_s: float = math.inf  # how soon the drawing of a killed worker must be drawn again
 
 
 # At full leases: what a killed worker was drawing has to wait for its lease, and for the sweep.
-_FULL_LEASES = Size(wishes=60, people=30, rounds=1, limit_s=600, settings={}, draw_s=4, faults=("worker",) * 4)
+_FULL_LEASES = Size(wishes=60, people=30, rounds=1, limit_s=600, settings={}, draw_s=4, faults=("worker",) * 4, again_s=40)
 SIZES = {
     "leases": _FULL_LEASES,
-    "commit": Size(wishes=500, people=60, rounds=1, limit_s=150),
+    "commit": Size(wishes=500, people=60, rounds=1, limit_s=240, bots=1),  # half of its time on a quiet machine of two cores
     "nightly": Size(wishes=10_000, people=500, rounds=10, limit_s=3600),
 }
 
@@ -43,7 +46,7 @@ _OWED = """
 
 
 async def chaos(side: str, size: Size, seed: int, folder: Path) -> Report:
-    async with new_cluster(side, folder, size.settings, size.draw_s) as cluster:
+    async with new_cluster(side, folder, size.settings, size.draw_s, size.bots) as cluster:
         observer = Observer(cluster.sandbox)
         crowd = Crowd(cluster.sandbox, observer, size.people, size.wishes, seed)
         plan = Plan(cluster, observer, seed, size.wishes, size.faults * size.rounds)
@@ -57,7 +60,7 @@ async def chaos(side: str, size: Size, seed: int, folder: Path) -> Report:
         finally:
             watching.cancel()
         observer.look()
-        return await compare(side, cluster, crowd, observer, plan)
+        return await compare(side, cluster, crowd, observer, plan, size.again_s)
 
 
 def _trouble(sandbox: Sandbox, seed: int) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -42,6 +42,7 @@ ANY = st.integers(0, 11)  # one of whatever there is, counted from the newest
 HAND = st.sampled_from((0, 1))
 ENDS = st.one_of(
     st.lists(st.sampled_from(End), max_size=4),
+    st.just([End.REFUSED]),
     st.tuples(st.sampled_from((End.UNANSWERED, End.KILLED_AFTER, End.UNNOTED)), st.sampled_from((End.FLOOD, End.DOWN))).map(list),
 )
 ACTS = st.sampled_from(("beat", "step", "stopped", "failed", "broke", "full"))
@@ -398,6 +399,7 @@ def _run(database: QuickDatabase, examples: int, steps: int) -> None:
         max_examples=examples,
         stateful_step_count=steps,
         derandomize=True,
+        phases=(Phase.generate, Phase.shrink),  # to explain what it found would take longer than to find it
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),

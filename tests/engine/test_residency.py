@@ -93,7 +93,7 @@ def test_a_unet_that_was_away_predicts_the_same():
         1e-6,
         lambda network, place: network.load_state_dict({k: v.clone() for k, v in network.state_dict().items()}, assign=True),
     )
-    visitor = Visitor(unet, 0.0, unet.conditioner.pack, unet.conditioner.unpack)
+    visitor = Visitor(unet, 0.0, unet.pack, unet.unpack)
     residency.visit(visitor, "forward")
     residency.visit(Visitor(other := nn.Identity(), 1.0), "forward")
     x, text = torch.randn(1, 4, 16, 16), torch.randn(1, 3, 32)
@@ -101,11 +101,16 @@ def test_a_unet_that_was_away_predicts_the_same():
     with torch.inference_mode():
         first = unet(x, 500, text).sample
         other(x)
-        assert unet.conditioner._packed is None  # nothing of it stays behind on the device
+        assert packed(unet) == [None] * len(packed(unet))  # nothing of it stays behind on the device
         second = unet(x, 500, text).sample
 
     assert torch.equal(first, second)
-    assert unet.conditioner._packed is not None
+    assert all(each is not None for each in packed(unet))
+
+
+def packed(unet: Kandinsky3UNet) -> list[object]:
+    places = [block.attention for block in unet.modules() if getattr(block, "cross", None) is False]
+    return [unet.conditioner._packed, *(attention._packed for attention in places)]
 
 
 @pytest.mark.parametrize(

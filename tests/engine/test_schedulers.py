@@ -154,3 +154,19 @@ def test_the_hubs_grid_ends_at_one(steps: int, first: int):
     timesteps = HubSampler(steps, 1.0, "epsilon").timesteps
 
     assert (timesteps[0], timesteps[-1], len(timesteps)) == (first, 1, steps)
+
+
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_every_count_of_steps_gives_finite_latents(eta: float):
+    """Rounding leaves less than nothing under a root near time 999 if it is written as in DDIM: 5 steps of diffusers are NaN."""
+    for steps in range(1, 101):
+        sampler = BaseSampler(steps, eta, 0.99, "epsilon")
+        assert torch.isfinite(run(sampler, draw_noise([1], sampler.noise_count, (4, 2, 2), CPU))).all(), steps
+
+
+@pytest.mark.parametrize(("strength", "times"), [(0.0, ()), (0.3, (299, 199, 99)), (0.79, (699, 599, 499, 399, 299, 199, 99))])
+def test_strength_takes_the_last_steps(strength: float, times: tuple[int, ...]):
+    sampler = BaseSampler(10, 1.0, 0.99, "epsilon", strength)
+
+    assert sampler.timesteps == times
+    assert sampler.noise_count == len(times)

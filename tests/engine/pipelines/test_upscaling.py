@@ -30,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         SuperResolutionUNet(**tiny, num_resnet_blocks=(2, 2, 2, 2)).save_pretrained(path / name)
     tiny_unet().save_pretrained(path / "unet_flash")
     tiny_movq().save_pretrained(path / "movq")
+    write_checker(path)
     mask = (torch.arange(128) < 1).long()[None]
     save_file({"context": torch.randn(1, 128, CONTEXT_WIDTH).half(), "context_mask": mask}, path / REFINER_CONTEXT)
     write_checker(path)

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from storage.domain import JobState, NewNotice, Notice, SendState
+from storage.domain import Delivery, JobState, NewNotice, Notice, SendState
+from storage.errors import LostLease
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
+from storage.repositories.workers import LeaseRepository
 from tests.storage.made import BOT, Store
 
 
@@ -276,3 +278,63 @@ async def test_settling_what_was_superseded_leaves_the_next_notice_owed(store: S
     await _notice(store, "next", edit_message_id=5)
     await _mark_notice(store, old, SendState.SENT)
     assert [notice.key for notice in await _notices(store)] == ["next"]
+
+
+async def _statuses(store: Store) -> list[Delivery]:
+    async with store.database.read() as session:
+        return [delivery for delivery, _ in await DeliveryRepository(session).due(BOT, 0)]
+
+
+async def test_a_message_is_begun_by_one_of_two_who_have_read_it(store: Store) -> None:
+    await store.job(await store.user())
+    (read,) = await _statuses(store)
+    async with store.database.begin() as session:
+        await DeliveryRepository(session).begin(read)
+    async with store.database.begin() as session:
+        with pytest.raises(LostLease):
+            await DeliveryRepository(session).begin(read)
+
+
+async def test_a_message_whose_fate_became_unknown_is_not_begun_by_who_read_it_before(store: Store) -> None:
+    """Else a second picture would come that does not say it is a copy."""
+    job = await store.job(await store.user())
+    (read,) = await _statuses(store)
+    async with store.database.begin() as session:
+        await DeliveryRepository(session).mark(job.id, 0, SendState.UNKNOWN)
+        with pytest.raises(LostLease):
+            await DeliveryRepository(session).begin(read)
+
+
+async def test_nobody_begins_without_the_lease(store: Store) -> None:
+    await store.job(await store.user())
+    (read,) = await _statuses(store)
+    async with store.database.begin() as session:
+        assert await LeaseRepository(session).take("deliver", "another process", 60)
+        with pytest.raises(LostLease):
+            await DeliveryRepository(session).begin(read, ("deliver", "this process"))
+        await LeaseRepository(session).drop("deliver", "another process")
+        assert await LeaseRepository(session).take("deliver", "this process", 60)
+        await DeliveryRepository(session).begin(read, ("deliver", "this process"))
+
+
+async def test_what_is_being_sent_is_not_taken_for_left_behind(store: Store) -> None:
+    mine, left = [await store.job(await store.user()) for _ in range(2)]
+    async with store.database.begin() as session:
+        deliveries = DeliveryRepository(session)
+        for job in (mine, left):
+            await deliveries.mark(job.id, 0, SendState.SENDING)
+        await deliveries.interrupted(BOT, [Delivery(mine.id, 0, SendState.PENDING, 0, None)])
+        assert await deliveries.state(mine.id, 0) == SendState.SENDING
+        assert await deliveries.state(left.id, 0) == SendState.UNKNOWN
+
+
+@pytest.mark.parametrize("state", [SendState.SENT, SendState.FAILED])
+@pytest.mark.parametrize("late", [SendState.PENDING, SendState.UNKNOWN])
+async def test_what_has_ended_is_not_owed_again(store: Store, state: SendState, late: SendState) -> None:
+    job = await store.job(await store.user())
+    await _notice(store)
+    (notice,) = await _notices(store)
+    for end in (state, late):
+        await _mark(store, job.id, 0, end, retry_s=0.0)
+        await _mark_notice(store, notice, end, retry_s=0.0)
+    assert await store.sql("SELECT state FROM delivery UNION ALL SELECT state FROM notice") == [(state,), (state,)]

@@ -1,0 +1,52 @@
+"""The few calls to Telegram that say or show something in a chat: as a new message, or in the place of one."""
+
+from aiogram import Bot
+from aiogram.types import BufferedInputFile, InputMediaDocument, InputMediaPhoto, Message, ReplyParameters
+
+from bot.messages import Said
+
+
+class Calls:
+    """Each makes one call, and raises what aiogram raises; hand it to `bot.telegram.attempt`."""
+
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+
+    async def put(self, chat_id: int, said: Said, target: int | None, reply_to: int | None) -> Message | bool:
+        """Say it with its picture, if it has one, in message `target` or in a new one."""
+        if said.photo is None:
+            return await (self.edit_text(chat_id, target, said) if target else self.say(chat_id, said, reply_to))
+        file = BufferedInputFile(said.photo, "kandinsky.jpg")
+        return await (
+            self.edit_picture(chat_id, target, file, said) if target else self.send_picture(chat_id, file, said, reply_to)
+        )
+
+    async def say(self, chat_id: int, said: Said, reply_to: int | None) -> Message:
+        return await self._bot.send_message(chat_id, said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
+
+    async def edit_text(self, chat_id: int, message_id: int | None, said: Said) -> Message | bool:
+        return await self._bot.edit_message_text(said.text, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
+
+    async def send_picture(
+        self, chat_id: int, file: BufferedInputFile, said: Said, reply_to: int | None, *, as_file: bool = False
+    ) -> Message:
+        send = self._bot.send_document if as_file else self._bot.send_photo
+        return await send(chat_id, file, caption=said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
+
+    async def edit_picture(
+        self, chat_id: int, message_id: int | None, file: BufferedInputFile | str, said: Said, *, as_file: bool = False
+    ) -> Message:
+        kind = InputMediaDocument if as_file else InputMediaPhoto
+        media = kind(media=file, caption=said.text)
+        answer = await self._bot.edit_message_media(media, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
+        if not isinstance(answer, Message):
+            raise TypeError("editMessageMedia of our own message answers with the message")
+        return answer
+
+    async def send_document(self, chat_id: int, file: BufferedInputFile | str, reply_to: int | None) -> Message:
+        """Send a file without a word; `file` may be the id of one that Telegram has."""
+        return await self._bot.send_document(chat_id, file, reply_parameters=_reply(reply_to))
+
+
+def _reply(message_id: int | None) -> ReplyParameters | None:
+    return ReplyParameters(message_id=message_id, allow_sending_without_reply=True) if message_id else None

@@ -169,8 +169,10 @@ class Components:
 
         def load() -> PictureEncoder:
             unused = (_CLIP_POSITIONS,)  # old checkpoints hold them
-            network = self.folder.module("image_encoder", _image_encoder, self.dtype, self.device, unused=unused)
-            return PictureEncoder(network, network.config.image_size)
+            network = self.folder.module("image_encoder", _image_encoder, self.dtype, self.waiting, unused=unused)
+            encoder = PictureEncoder(network, network.config.image_size)
+            self.residency.visit(Visitor(network, _TEXT_WORK), "embeds", "nothing", owner=encoder)
+            return encoder
 
         return self.once("image_encoder", load)
 
@@ -190,17 +192,17 @@ class Components:
             tied = {"encoder.embed_tokens.weight": "shared.weight"}
             bits = self.plan.text_bits
             stored = None if bits else self.dtype  # in few bits, layer by layer from the mapped file
-            encoder: T5EncoderModel = self.folder.module("text_encoder", _text_encoder, stored, self._waiting, tied=tied)
+            encoder: T5EncoderModel = self.folder.module("text_encoder", _text_encoder, stored, self.waiting, tied=tied)
             if bits:
                 quantise(encoder, bits, self.device, self.dtype)
-                nn.Module.to(encoder, self._waiting)
+                nn.Module.to(encoder, self.waiting)
             self.residency.visit(Visitor(encoder, _TEXT_WORK), "forward")
             return encoder
 
         return self.once("text_encoder", load)
 
     @property
-    def _waiting(self) -> torch.device:
+    def waiting(self) -> torch.device:
         """Where networks that visit the device are when they are not there."""
         return torch.device("cpu") if self.residency.takes_turns else self.device
 
@@ -252,7 +254,7 @@ class Components:
         def build(stored: dict[str, Any]) -> nn.Module:
             return network(**settings(network, stored) | (config or {}))
 
-        module = self.folder.module(name, build, dtype, self._waiting, unused=unused)
+        module = self.folder.module(name, build, dtype, self.waiting, unused=unused)
         return module.to(memory_format=torch.channels_last)
 
 

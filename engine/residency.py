@@ -44,12 +44,12 @@ class Residency:
         """Whether anything ever moves; a CPU's own memory is where networks wait."""
         return self._device.type != "cpu"
 
-    def visit(self, visitor: Visitor, *methods: str) -> None:
-        """Bring a network to the device before any of these methods of it runs."""
+    def visit(self, visitor: Visitor, *methods: str, owner: object = None) -> None:
+        """Bring a network to the device before any of these methods of it, or of its owner, runs."""
         if not self.takes_turns:
             return
         for method in methods:
-            self._guard(visitor, method)
+            self._guard(visitor, owner or visitor.network, method)
 
     def admit(self, visitor: Visitor) -> None:
         """Bring a network to the device; those that it leaves no room for go, whoever was used longest ago first."""
@@ -74,11 +74,11 @@ class Residency:
         visitor.leave()
         self._move(visitor.network, torch.device("cpu"))
 
-    def _guard(self, visitor: Visitor, method: str) -> None:
-        inner = getattr(visitor.network, method)
+    def _guard(self, visitor: Visitor, owner: object, method: str) -> None:
+        inner = getattr(owner, method)
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
             self.admit(visitor)
             return inner(*args, **kwargs)
 
-        setattr(visitor.network, method, guarded)
+        object.__setattr__(owner, method, guarded)  # an owner may be a frozen dataclass

@@ -12,6 +12,7 @@ from engine.models.super_resolution import SuperResolutionUNet
 from engine.outcomes import Drawn
 from engine.pipelines.upscale import Enlarger, FlashUpscalePipeline, Refiner, UpscalePipeline
 from engine.requests import RequestError, Upscale
+from engine.residency import Visitor
 from engine.super_resolution import Windows
 from engine.watch import Watch
 from engine.weights import settings
@@ -54,8 +55,9 @@ class Upscaling:
                 network: SuperResolutionUNet = SuperResolutionUNet(**settings(SuperResolutionUNet, config))
                 return network
 
-            module = parts.folder.module(name, build, dtype, parts.device)
+            module = parts.folder.module(name, build, dtype, parts.waiting)
             network: SuperResolutionUNet = module.to(memory_format=torch.channels_last)
+            parts.residency.visit(Visitor(network, self._windows.per_call * _WINDOW / 1e9), "forward")
             return network
 
         return Enlarger(parts.once(name, load), scale, parts.device, dtype)

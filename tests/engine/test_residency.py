@@ -11,6 +11,7 @@ from engine.components import Components
 from engine.errors import EngineError
 from engine.families import SMALL_TEXT_WIDTH, SMALL_UNET, MemoryPlan
 from engine.models.unet import Kandinsky3UNet
+from engine.picture_encoder import PictureEncoder
 from engine.residency import Residency, Visitor
 from engine.weights import Folder
 from tests.engine.conftest import tiny_unet
@@ -76,6 +77,16 @@ def test_a_network_larger_than_the_plan_is_tried_alone():
     small()
     assert large() == "large"
     assert watched.moves == ["small in", "small out", "large in"]
+
+
+def test_an_owner_may_be_frozen():
+    watched = Watched(10)
+    network = Sized("clip", 1)
+    encoder = PictureEncoder(network, 224)
+    watched.residency.visit(Visitor(network, 0), "nothing", owner=encoder)
+    with pytest.raises(AttributeError):  # the toy has no dtype; by then it has come
+        encoder.nothing()
+    assert watched.moves == ["clip in"]
 
 
 def test_on_a_cpu_nothing_moves():

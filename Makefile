@@ -18,10 +18,12 @@ demo: setup
 	$(BIN)/kandinsky-bot demo
 
 test: setup servers
-	$(BIN)/pytest -m 'not long and not gpu'
+	$(BIN)/pytest -m 'not long and not gpu and not alone' -n 2 --dist loadfile
+	$(BIN)/pytest -m 'alone and not long'
 
 test-long: setup servers
-	$(BIN)/pytest -m 'not gpu'
+	$(BIN)/pytest -m 'not gpu and not alone' -n 2 --dist loadfile
+	$(BIN)/pytest -m alone
 
 # What tests run privately. Without root or apt the tests of what is missing are skipped, except in CI.
 servers:

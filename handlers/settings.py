@@ -12,6 +12,7 @@ from engine import catalog
 from handlers.ports import Actor, ChangeSettings, Screen, Toast
 from storage.domain import BEAUTIFY, FORMS, UserSettings
 
+_SOMEBODY_BEAUTIFIES = False  # no handler does yet, and a choice that changes nothing is not offered
 router = Router(name=__name__)
 router.message.filter(F.chat.type == "private")  # what is one person's own is shown to nobody else
 router.callback_query.filter(F.message.chat.type == "private")
@@ -80,7 +81,7 @@ def many_sizes(family: str) -> bool:
 
 
 def can_beautify(family: str) -> bool:
-    return "beautify" in catalog.family(family).kinds
+    return _SOMEBODY_BEAUTIFIES and "beautify" in catalog.family(family).kinds
 
 
 @router.message(Command("settings", "lang", ignore_case=True))

@@ -73,6 +73,7 @@ def make_house(
     application = Application(bot, storage, JobSettings(), DrawingSettings())
     now = [1000.0]
     application._deliverer.limiter = Limiter(lambda: now[0])
+    application._deliverer._outbox._lease = None  # nobody stands by, and no loop runs that would hold it
     post = Post(box, anna, user, store, MediaStore(storage.media), application._deliverer, now)
     pump = Pump(bot, application._dispatcher, application._db, asyncio.Event(), answering(bot, texts, application._db))
     return House(box, anna, store, post, application, pump)

@@ -41,7 +41,7 @@ class ToyEngine:
             on_step(progress)
         self.meanwhile()
         count = requests[0].num_images_per_prompt
-        return [Drawn((Image.new("RGB", (64, 64)),) * count, (7,) * count)]
+        return [Drawn((Image.new("RGB", (64, 64)),) * count, tuple(range(7, 7 + count)))]
 
 
 @dataclass

@@ -15,11 +15,12 @@ _NEEDS: dict[str, tuple[type[Server], ...]] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "side",
     [
-        pytest.param("postgresql+redis", marks=pytest.mark.long),
+        "postgresql+redis",
         pytest.param("postgresql+rabbitmq", marks=pytest.mark.long),
         pytest.param("sqlite+filesystem", marks=pytest.mark.long),
     ],

@@ -407,7 +407,6 @@ def _run(database: QuickDatabase, examples: int, steps: int) -> None:
     run_state_machine_as_test(partial(Machine, database), settings=how)  # type: ignore[arg-type]
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)  # half a minute of computing, on a machine that may have other work
 def test_no_order_of_faults_loses_doubles_or_overcharges(database: QuickDatabase, no_pixels: None, errors: list[str]) -> None:
     _run(database, examples=200, steps=12)

@@ -24,7 +24,10 @@ from engine.models.controlnet import Kandinsky3ControlNet
 from engine.models.hed import HED
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
+from engine.models.super_resolution import SuperResolutionUNet
 from engine.models.unet import Kandinsky3UNet
+from engine.pipelines.upscaling import FOLDERS, REFINER_CONTEXT
+from tests.engine.language.tiny import write_random as write_language_model
 from tests.engine.safety.tiny import write_checker
 
 torch.set_num_threads(1)  # several threads make a small network's first call far slower
@@ -134,6 +137,17 @@ def write_every_mode(folder: Path) -> None:
     (folder / "hed").mkdir()
     save_file(HED().state_dict(), folder / "hed" / "diffusion_pytorch_model.safetensors")
     (folder / "hed" / "config.json").write_text("{}")
+    write_super_resolution(folder)
+    write_language_model(folder)
+
+
+def write_super_resolution(folder: Path) -> None:
+    for seed, name in enumerate(FOLDERS.values()):
+        torch.manual_seed(seed)
+        tiny = {"init_channels": 8, "model_channels": 8, "time_embed_dim": 16, "groups": 4, "dim_mult": (1, 1, 1, 2)}
+        SuperResolutionUNet(**tiny, num_resnet_blocks=(2, 2, 2, 2)).save_pretrained(folder / name)
+    mask = (torch.arange(128) < 1).long()[None]
+    save_file({"context": torch.randn(1, 128, CONTEXT_WIDTH).half(), "context_mask": mask}, folder / REFINER_CONTEXT)
 
 
 def write_conditioning(path: Path) -> None:

@@ -51,7 +51,7 @@ async def test_the_chosen_language_goes_before_that_of_the_client(line: Line, an
     await anna.sees_text("Я не знаю команды")
     answer = await (await anna.presses_data("forged")).answered()
     assert "чужой" in answer.text
-    await press(anna, menu, "Автоматически", "Settings")
+    await press(anna, menu, "Авто", "Settings")
     await anna.says("/nothing")
     await anna.sees_text("do not know the command")
 

@@ -11,11 +11,10 @@ from safetensors.torch import save_file
 
 from engine.engine import Engine, load
 from engine.errors import WeightsError
-from engine.models.super_resolution import SuperResolutionUNet
 from engine.outcomes import Drawn, Dropped, Progress
-from engine.pipelines.upscaling import FOLDERS, REFINER_CONTEXT
+from engine.pipelines.upscaling import REFINER_CONTEXT
 from engine.requests import RequestError, Upscale
-from tests.engine.conftest import CONTEXT_WIDTH, tiny_movq, tiny_unet
+from tests.engine.conftest import CONTEXT_WIDTH, tiny_movq, tiny_unet, write_super_resolution
 from tests.engine.safety.tiny import write_checker
 
 PICTURES = {"flower": Image.effect_noise((37, 30), 60).convert("RGB")}
@@ -24,15 +23,9 @@ PICTURES = {"flower": Image.effect_noise((37, 30), 60).convert("RGB")}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "kandinsky-3.1"
-    for seed, name in enumerate(FOLDERS.values()):
-        torch.manual_seed(seed)
-        tiny = {"init_channels": 8, "model_channels": 8, "time_embed_dim": 16, "groups": 4, "dim_mult": (1, 1, 1, 2)}
-        SuperResolutionUNet(**tiny, num_resnet_blocks=(2, 2, 2, 2)).save_pretrained(path / name)
+    write_super_resolution(path)
     tiny_unet().save_pretrained(path / "unet_flash")
     tiny_movq().save_pretrained(path / "movq")
-    write_checker(path)
-    mask = (torch.arange(128) < 1).long()[None]
-    save_file({"context": torch.randn(1, 128, CONTEXT_WIDTH).half(), "context_mask": mask}, path / REFINER_CONTEXT)
     write_checker(path)
     return path
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.cli_engine import add_commands
+from bot.cli_weights import add_weights
+from bot.redraw import add_redraw
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(run=_worker)
 
     add_commands(commands)
+    add_weights(commands)
+    add_redraw(commands)
     commands.add_parser("migrate", help="bring the database to this version").set_defaults(run=_migrate)
     commands.add_parser("doctor", help="check every setting against the real thing").set_defaults(run=_doctor)
     commands.add_parser("stats", help="jobs, queues, workers and times of the last day").set_defaults(run=_stats)
@@ -93,7 +97,15 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _up(options: argparse.Namespace) -> int:
     from bot.logs import set_up_logs
-    from bot.settings import DrawingSettings, OpsSettings, StorageSettings, TelegramSettings, WebhookSettings, read
+    from bot.settings import (
+        DrawingSettings,
+        OpsSettings,
+        StorageSettings,
+        TelegramSettings,
+        WebhookSettings,
+        WorkerSettings,
+        read,
+    )
     from bot.supervise import Supervisor, engine_children
     from bot.telegram import make_bot
 
@@ -107,8 +119,20 @@ def _up(options: argparse.Namespace) -> int:
     ops_port = read(OpsSettings).port
     for number, child in enumerate(children):  # two processes cannot answer on one port
         child.environment = {**child.environment, **({"OPS_PORT": str(ops_port + number)} if ops_port else {})}
-    print(f"{family} draws on this machine's CPU.{small} Stop with Ctrl+C.", flush=True)
+    device = read(WorkerSettings).device
+    where = _memory_plan() if device != "cpu" else f"{family} draws on this machine's CPU."
+    print(f"{where}{small} Stop with Ctrl+C.", flush=True)
     return _until_stopped(Supervisor(children, read(StorageSettings)).run())
+
+
+def _memory_plan() -> str:
+    """The plan by which the worker's GPU holds its networks, found in another process: this one stays without torch."""
+    import subprocess
+
+    look = "from bot.doctor import memory_line; print(memory_line() + '.')"
+    command = [sys.executable, "-c", look]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (nothing of it comes from outside)
+    return answer.stdout.strip() or f"What the GPU holds is not known: {answer.stderr.strip().splitlines()[-1:]}."
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -177,6 +177,8 @@ def add_commands(commands: Any) -> None:
             command.add_argument("--temperature", type=float, help="0 takes the likeliest word each time")
         else:
             command.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"), help="file to write")
+            command.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="merge in; may be repeated")
+            command.add_argument("--recipe", action=argparse.BooleanOptionalAction, default=True, help="how, into the file")
         command.set_defaults(run=_runner(name))
 
 
@@ -186,6 +188,7 @@ def _runner(name: str) -> Callable[[argparse.Namespace], int]:
 
 def _run(name: str, options: argparse.Namespace) -> int:
     from engine import catalog
+    from engine.recipe import form_of
     from engine.requests import kinds
 
     (kind,) = (each for each in kinds() if each.kind == MODES[name][0])
@@ -200,14 +203,19 @@ def _run(name: str, options: argparse.Namespace) -> int:
         values["num_images_per_prompt"] = 1
     request = catalog.make(kind, values.pop("family"), **values)
 
+    if name not in _WRITES:
+        form_of(options.output)  # said before anything is loaded
     from engine.engine import load
+    from engine.lora import parse
 
-    (outcome,) = load(request.family, [request.lane]).run([request], files.pictures)
-    return _show(request, outcome, options)
+    engine = load(request.family, [request.lane], loras=[parse(text) for text in given.get("lora", ())])
+    (outcome,) = engine.run([request], files.pictures)
+    return _show(request, outcome, engine.revision, options)
 
 
-def _show(request: "Request", outcome: "Outcome", options: argparse.Namespace) -> int:
+def _show(request: "Request", outcome: "Outcome", revision: str, options: argparse.Namespace) -> int:
     from engine.outcomes import Drawn, Written
+    from engine.recipe import encode, form_of, recipe_of
 
     if isinstance(outcome, Written):
         print(outcome.text)
@@ -218,7 +226,8 @@ def _show(request: "Request", outcome: "Outcome", options: argparse.Namespace) -
     picture = outcome.images[0]
     try:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(options.output)
+        recipe = recipe_of(request, 0, outcome.seeds[0], revision, "cpu") if options.recipe else None
+        options.output.write_bytes(encode(picture, recipe, form_of(options.output)))
     except (OSError, ValueError) as error:
         print(f"kandinsky-bot: --output: {options.output} cannot be written: {error}", file=sys.stderr)
         return 2

@@ -32,6 +32,7 @@ from bot.settings import (
 from bot.telegram import NO_SUCH_TOKEN, make_bot
 from bot.texts import Texts, TextsError
 from engine import catalog
+from engine.errors import EngineError
 from engine.requests import RequestError
 from storage.database import Database
 from storage.errors import MediaAway, NoMedia, StorageError
@@ -241,7 +242,9 @@ class Doctor:
             return f"{name} is not on this machine, but a worker elsewhere has it"
         if not catalog.available(name):
             raise Wrong(f"DRAW_FAMILY: the weights of {name} are not here; {family.mend}")
-        return f"{name} is here; on this machine: {', '.join(here)}"
+        lanes = catalog.lanes_here(name)
+        alone = f", for {' and '.join(lanes)} alone" if set(lanes) != set(family.lanes) else ""
+        return f"{name} is here{alone}; on this machine: {', '.join(here)}"
 
     async def _somebody_draws(self, family: str) -> bool:
         try:
@@ -258,11 +261,15 @@ class Doctor:
             plans = {plan.name: plan for plan in catalog.family(worker.family).memory}
         except RequestError as error:
             raise Wrong(f"WORKER_FAMILY: {error}") from None
-        plan = plans.get(worker.memory) if worker.memory else next(iter(plans.values()))
-        if plan is None:
+        if worker.memory and worker.memory not in plans:
             raise Wrong(f"WORKER_MEMORY: {worker.family} has the plans {', '.join(plans)}, not {worker.memory!r}")
         device, free = await asyncio.to_thread(_device_memory, worker.device)
-        said = f"{device}: {free:.1f} GB free; {worker.family} ({plan.name}) needs {plan.gigabytes:.1f} GB"
+        try:  # on a CPU nothing waits elsewhere: it needs what the most spacious plan does
+            chosen = catalog.memory_plan(worker.family, free if worker.device.startswith("cuda") else None)
+        except EngineError as error:
+            raise Wrong(f"WORKER_DEVICE: {device}: {error}") from None
+        plan = plans[worker.memory] if worker.memory else chosen
+        said = f"{device}: {free:.1f} GB free; {worker.family} takes {plan}"
         if free < plan.gigabytes:
             raise Wrong(f"WORKER_MEMORY: {said}; choose a smaller family or plan, or free it")
         return said
@@ -349,6 +356,11 @@ def _device_memory(device: str) -> tuple[str, float]:
 
 def _brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:200]
+
+
+def memory_line() -> str:
+    """What a worker's device holds, and the plan it is held by."""
+    return asyncio.run(Doctor()._memory())
 
 
 def report() -> int:

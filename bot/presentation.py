@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from engine.recipe import encode_like, encode_marked
+
 SMALLEST_SIDE = 512  # pixels; a nano picture has 128
 _GAP = 8
 _PAPER = (255, 255, 255)
@@ -25,9 +27,7 @@ def as_file(data: bytes) -> bytes:
     picture = _open(data)
     if min(picture.size) >= SMALLEST_SIDE:
         return data
-    buffer = io.BytesIO()
-    _enlarged(picture, SMALLEST_SIDE).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode_like(_enlarged(picture, SMALLEST_SIDE), data)
 
 
 def as_sheet(pictures: Sequence[bytes], lossless: bool = False) -> bytes:
@@ -38,11 +38,7 @@ def as_sheet(pictures: Sequence[bytes], lossless: bool = False) -> bytes:
     sheet = Image.new("RGB", (2 * width + _GAP, rows * height + (rows - 1) * _GAP), _PAPER)
     for index, tile in enumerate(tiles):
         sheet.paste(tile, ((index % 2) * (width + _GAP), (index // 2) * (height + _GAP)))
-    if not lossless:
-        return _jpeg(sheet)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode_marked(sheet, "PNG" if lossless else "JPEG")
 
 
 def as_thumbnail(data: bytes) -> bytes:
@@ -99,6 +95,4 @@ def _enlarged(picture: Image.Image, side: int) -> Image.Image:
 
 
 def _jpeg(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
+    return encode_marked(picture, "JPEG")

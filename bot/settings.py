@@ -232,7 +232,9 @@ class WorkerSettings(BaseSettings):
     family: str = Field("kandinsky-nano", description="set of weights; `worker --family` sets it")
     lanes: str = Field("flash,base", description="lanes of the family, with commas; `worker --lanes` sets it")
     device: str = Field("cpu", description="device to draw on: cpu, cuda or cuda:N; `worker --device` sets it")
-    memory: str | None = Field(None, description="one of the family's memory plans; by default its first")
+    memory: str | None = Field(None, description="one of the family's memory plans; by default what suits the device")
+    loras: str = Field("", description="LoRA files with weights, with commas: style.safetensors:0.8,line.safetensors")
+    recipe: bool = Field(True, description="write into each picture's file how to draw it again; 'AI-generated' is always there")
 
     @field_validator("device")
     @classmethod
@@ -240,6 +242,18 @@ class WorkerSettings(BaseSettings):
         if not re.fullmatch(r"(cpu|mps|cuda)(:\d+)?", device):
             raise ValueError(f"must be cpu, cuda or cuda:0, not {device!a:.40}")
         return device
+
+    @field_validator("loras")
+    @classmethod
+    def _are_files(cls, loras: str) -> str:
+        for each in filter(None, loras.split(",")):
+            if not any(Path(name).is_file() for name in (each, each.rpartition(":")[0])):
+                raise ValueError(f"{each!a:.80} is no file; name LoRA files, with a weight behind a colon if you like")
+        return loras
+
+    @property
+    def lora_files(self) -> tuple[str, ...]:
+        return tuple(each for each in self.loras.split(",") if each)
 
     @property
     def lane_names(self) -> tuple[str, ...]:

@@ -56,8 +56,8 @@ def _end_with_parent() -> None:
 
 
 def engine_children(family: str, environment: Mapping[str, str]) -> list[Child]:
-    """The bot and one CPU worker with everything the family has, as `up` and `demo` run them."""
-    lanes = ",".join(catalog.family(family).lanes)
+    """The bot and one worker with everything of the family that is here, as `up` and `demo` run them."""
+    lanes = ",".join(catalog.lanes_here(family) or catalog.family(family).lanes)
     draws = {**environment, "DRAW_FAMILY": family}
     return [
         Child("bot", ("run",), draws),

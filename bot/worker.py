@@ -5,7 +5,6 @@ Three threads: Celery's main thread waits; the loop thread does SQL and heartbea
 """
 
 import asyncio
-import io
 import logging
 import os
 import statistics
@@ -23,7 +22,8 @@ from bot import jobs, metrics
 from bot.broker import Bell
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
-from engine.requests import RequestError, from_json
+from engine.recipe import Recipe, encode, recipe_of
+from engine.requests import Request, RequestError, from_json
 from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
 from storage.errors import LostLease, MediaAway, MediaMissing
@@ -122,9 +122,12 @@ class RenderChild:
 
     def _load(self) -> None:
         from engine.engine import load  # torch comes in here, in the child alone
+        from engine.lora import parse
 
         try:
-            self._engine = load(self._worker.family, self._worker.lane_names, self._worker.device, self._worker.memory)
+            worker = self._worker
+            loras = tuple(parse(text) for text in worker.lora_files)
+            self._engine = load(worker.family, worker.lane_names, worker.device, worker.memory, None, loras)
         except Exception as error:
             log.critical("cannot load %s: %s", self._worker.family, error)
             os._exit(CANNOT_LOAD)
@@ -256,8 +259,15 @@ class RenderChild:
         with logging_about(job=drawing.job.public_id):  # the engine's thread does not know the task that asked
             pictures = {media_id: decoded(data) for media_id, data in sources.items()}
             (outcome,) = self._engine.run([request], pictures, on_step=drawing.on_step)
-        drawn = zip(outcome.images, outcome.seeds, strict=True) if isinstance(outcome, Drawn) else ()
-        return outcome, [(_png(image), seed, image.size) for image, seed in drawn]
+        drawn = list(zip(outcome.images, outcome.seeds, strict=True)) if isinstance(outcome, Drawn) else []
+        recipes = [self._recipe(request, index, seed) for index, (_, seed) in enumerate(drawn)]
+        made = zip(drawn, recipes, strict=True)
+        return outcome, [(encode(image, recipe, compress_level=_PNG_LEVEL), seed, image.size) for (image, seed), recipe in made]
+
+    def _recipe(self, request: Request, index: int, seed: int) -> Recipe | None:
+        if not self._worker.recipe or self._engine is None:
+            return None
+        return recipe_of(request, index, seed, self._engine.revision, self._worker.device)
 
     async def _stop(self, drawing: Drawing, outcome: "Outcome") -> None:
         """End a job that brought no picture."""
@@ -383,9 +393,3 @@ class RenderChild:
             if family == self._worker.family and lane in self._worker.lane_names:
                 await self._bell.ring(f"{family}.{lane}")
                 return
-
-
-def _png(image: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=_PNG_LEVEL)
-    return buffer.getvalue()

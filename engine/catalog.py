@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine import nano_world
+from engine.errors import EngineError
 from engine.families import FAMILIES, Family, MemoryPlan, PredictionType, Size, TextPath, UNetWeights
 from engine.requests import Request, RequestError, TextToImage
 
@@ -27,7 +28,9 @@ __all__ = [
     "examples",
     "families",
     "family",
+    "lanes_here",
     "make",
+    "memory_plan",
     "route",
     "text_to_image",
     "weights_folder",
@@ -80,6 +83,33 @@ def weights_folder(name: str) -> Path:
 def available(name: str) -> bool:
     """Whether a family's weights are on this machine; menus offer no other."""
     return weights_folder(name).is_dir()
+
+
+def lanes_here(name: str, folder: Path | None = None) -> tuple[str, ...]:
+    """The lanes of a family whose own networks are on this machine: all of them, or Flash alone."""
+    served, place = family(name), folder or weights_folder(name)
+    own = {
+        "edit": ("unet_inpainting", "picture_prompt", "controlnet"),
+        "upscale": ("super_resolution_*",),
+        "language": ("language_model",),
+    }
+    unets = {use: (weights.unet,) for use, weights in served.unets.items()}
+    return tuple(lane for lane in served.lanes if any(any(place.glob(each)) for each in (own | unets).get(lane, ())))
+
+
+def memory_plan(name: str, gigabytes: float | None = None) -> MemoryPlan:
+    """The plan of a family that makes the most of so many free gigabytes, its most spacious one if None.
+
+    Raises: EngineError if not even the smallest fits.
+    """
+    plans = family(name).memory
+    fitting = [plan for plan in plans if gigabytes is None or plan.gigabytes <= gigabytes]
+    if not fitting:
+        least = min(plan.gigabytes for plan in plans)
+        raise EngineError(
+            f"{name} needs {least:g} GB and there are {gigabytes or 0:.1f} GB free; free some, or choose another family."
+        )
+    return max(fitting, key=lambda plan: plan.gigabytes)
 
 
 def make(kind: type[Made], family_name: str, **values: Any) -> Made:

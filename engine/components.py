@@ -1,7 +1,7 @@
 """The networks that pipelines share: each is read from the family's folder when it is first asked for, and kept."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,18 +18,22 @@ from engine.conditioning import (
     OutlineTextConditioning,
     TextConditioning,
 )
-from engine.families import PredictionType, TextPath, UNetWeights
+from engine.families import MemoryPlan, PredictionType, TextPath, UNetWeights
+from engine.lora import Lora, Merged
 from engine.models.controlnet import Kandinsky3ControlNet
 from engine.models.hed import HED
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
 from engine.models.unet import Kandinsky3UNet
 from engine.picture_encoder import PictureEncoder
+from engine.quantisation import quantise
+from engine.residency import Residency, Visitor
 from engine.weights import Folder, settings
 
 _LATENT_AREA = 64  # pixels per latent
 LATENT_MULTIPLE = 8  # sides of latents are multiples of it
 _HUB_PROJECTION = "encoder_hid_proj."  # checkpoints in diffusers' layout keep the projection inside of the UNet
+_UNET_WORK, _MOVQ_WORK, _TEXT_WORK = 0.9, 4.4, 0.3  # gigabytes beside the weights, for a megapixel (shared/performance.md 2b)
 _CLIP_POSITIONS = "vision_model.embeddings.position_ids"
 _FORK_PATHS: Mapping[str, type[ForkTextConditioning]] = {"fork": ForkTextConditioning, "fork-outline": OutlineTextConditioning}
 Part = TypeVar("Part")
@@ -61,12 +65,16 @@ class Networks:
 class Components:
     """A family's networks on one device, by what they are. A missing one is a WeightsError of the pipeline that needs it."""
 
-    def __init__(self, folder: Folder, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, folder: Folder, device: torch.device, dtype: torch.dtype, plan: MemoryPlan | None = None) -> None:
         self.folder = folder
         self.family = folder.family
         self.device = device
         self.dtype = dtype
+        self.plan = plan or folder.family.memory[-1]
+        self.residency = Residency(device, self.plan.gigabytes)
         self._parts: dict[object, Any] = {}
+        self._loras: Sequence[Lora] = ()
+        self._merged: dict[str, Merged] = {}
 
     def once(self, key: object, load: Callable[[], Part]) -> Part:
         """The part of this key, loaded when it is first asked for."""
@@ -75,9 +83,24 @@ class Components:
         part: Part = self._parts[key]
         return part
 
+    def use_loras(self, loras: Sequence[Lora]) -> None:
+        """Merge these, and no others, into all UNets: those that are loaded now, and the rest when they are.
+
+        Raises: WeightsError for one of another model; the UNets are then without any.
+        """
+        loaded = {place.unet: self._parts[place.unet] for place in self._places() if place.unet in self._parts}
+        for merged in self._merged.values():
+            merged.take_out()
+        self._merged, self._loras = {}, ()
+        merged_now = {name: Merged(unet, loras) for name, unet in loaded.items()} if loras else {}
+        self._merged, self._loras = merged_now, loras
+
+    def _places(self) -> list[UNetWeights]:
+        return [self._place(use) for use in self.family.unets]
+
     def drawing(self, use: str) -> Networks:
         """UNet, text path and decoder for a use that the family names: "flash", "base" or "inpaint"."""
-        place = self.family.unets[use]
+        place = self._place(use)
         threshold = self.family.inpaint_threshold if use == "inpaint" else self.family.threshold
         return Networks(
             self.conditioning(place),
@@ -90,6 +113,10 @@ class Components:
             self.dtype,
         )
 
+    def _place(self, use: str) -> UNetWeights:
+        place = self.family.unets[use]
+        return place.merged if place.merged and (self.folder.path / place.merged.unet).is_dir() else place
+
     def unet(self, place: UNetWeights) -> Kandinsky3UNet:
         """A UNet, settled; uses whose tensors lie in the same folder share it."""
 
@@ -98,7 +125,10 @@ class Components:
             config = {"encoder_hid_dim": None, "out_channels": 4}
             unused = (_HUB_PROJECTION,) if self._text_path(place) == "diffusers" else ()
             unet: Kandinsky3UNet = self._latent_network(place.unet, Kandinsky3UNet, self.dtype, config, unused)
+            if self._loras:
+                self._merged[place.unet] = Merged(unet, self._loras)
             unet.settle()
+            self.residency.visit(Visitor(unet, _UNET_WORK, unet.pack, unet.unpack), "forward", "prepare", "denoise")
             return unet
 
         return self.once(place.unet, load)
@@ -108,6 +138,7 @@ class Components:
 
         def load() -> MoVQ:
             movq: MoVQ = self._latent_network("movq", MoVQ, torch.float32, unused=("quantize.",))
+            self.residency.visit(Visitor(movq, _MOVQ_WORK), "encode", "decode")
             return movq
 
         return self.once("movq", load)
@@ -118,6 +149,8 @@ class Components:
         def load() -> Kandinsky3ControlNet:
             controlnet: Kandinsky3ControlNet = self._latent_network("controlnet", Kandinsky3ControlNet, self.dtype)
             controlnet.settle()
+            visitor = Visitor(controlnet, _UNET_WORK, controlnet.pack, controlnet.unpack)
+            self.residency.visit(visitor, "forward", "prepare", "hint_features", "residuals")
             return controlnet
 
         return self.once("controlnet", load)
@@ -136,8 +169,10 @@ class Components:
 
         def load() -> PictureEncoder:
             unused = (_CLIP_POSITIONS,)  # old checkpoints hold them
-            network = self.folder.module("image_encoder", _image_encoder, self.dtype, self.device, unused=unused)
-            return PictureEncoder(network, network.config.image_size)
+            network = self.folder.module("image_encoder", _image_encoder, self.dtype, self.waiting, unused=unused)
+            encoder = PictureEncoder(network, network.config.image_size)
+            self.residency.visit(Visitor(network, _TEXT_WORK), "embeds", "nothing", owner=encoder)
+            return encoder
 
         return self.once("image_encoder", load)
 
@@ -151,14 +186,25 @@ class Components:
         return self.once("hed", load)
 
     def text_encoder(self) -> T5EncoderModel:
-        """The T5 encoder, which all text paths share."""
+        """The T5 encoder, which all text paths share, in as few bits as the plan says."""
 
         def load() -> T5EncoderModel:
             tied = {"encoder.embed_tokens.weight": "shared.weight"}
-            encoder: T5EncoderModel = self.folder.module("text_encoder", _text_encoder, self.dtype, self.device, tied=tied)
+            bits = self.plan.text_bits
+            stored = None if bits else self.dtype  # in few bits, layer by layer from the mapped file
+            encoder: T5EncoderModel = self.folder.module("text_encoder", _text_encoder, stored, self.waiting, tied=tied)
+            if bits:
+                quantise(encoder, bits, self.device, self.dtype)
+                nn.Module.to(encoder, self.waiting)
+            self.residency.visit(Visitor(encoder, _TEXT_WORK), "forward")
             return encoder
 
         return self.once("text_encoder", load)
+
+    @property
+    def waiting(self) -> torch.device:
+        """Where networks that visit the device are when they are not there."""
+        return torch.device("cpu") if self.residency.takes_turns else self.device
 
     def conditioning(self, place: UNetWeights) -> TextConditioning:
         """The text path that a UNet was trained with."""
@@ -183,7 +229,7 @@ class Components:
             if path == "official"
             else _FORK_PATHS[path](tokenizer, encoder, projection)
         )
-        return conditioning.to(self.device).eval().requires_grad_(False)
+        return _beside(conditioning, self.device)
 
     def _hub_conditioning(self, name: str, path: TextPath) -> TextConditioning:
         tensors = self.folder.tensors(name, self.dtype, _HUB_PROJECTION)
@@ -193,7 +239,7 @@ class Components:
             file = self.folder.path / name
             raise self.folder.broken(f"{file} does not hold a projection {_HUB_PROJECTION} that fits") from error
         conditioning = DiffusersTextConditioning(self.folder.tokenizer(), self.text_encoder(), projection)
-        return conditioning.to(self.device).eval().requires_grad_(False)
+        return _beside(conditioning, self.device)
 
     def _latent_network(
         self,
@@ -208,8 +254,15 @@ class Components:
         def build(stored: dict[str, Any]) -> nn.Module:
             return network(**settings(network, stored) | (config or {}))
 
-        module = self.folder.module(name, build, dtype, self.device, unused=unused)
+        module = self.folder.module(name, build, dtype, self.waiting, unused=unused)
         return module.to(memory_format=torch.channels_last)
+
+
+def _beside(conditioning: TextConditioning, device: torch.device) -> TextConditioning:
+    """The same with all but the text encoder, which comes and goes, on the device."""
+    conditioning.projection.to(device)
+    conditioning.null_embedding = conditioning.null_embedding.to(device)
+    return conditioning.eval().requires_grad_(False)
 
 
 def _projection(tensors: dict[str, torch.Tensor], linear: str) -> nn.Sequential:

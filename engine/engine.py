@@ -1,5 +1,6 @@
 """The engine's front door: load a family once, then run requests."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -7,9 +8,11 @@ from types import MappingProxyType
 import torch
 from PIL.Image import Image
 
-from engine import catalog
+from engine import catalog, lora
 from engine.components import Components, Networks
 from engine.errors import EngineError, NotLoaded
+from engine.families import Family, MemoryPlan
+from engine.lora import Lora
 from engine.memory import within_memory
 from engine.outcomes import Dropped, OnStep, Outcome, ignore
 from engine.pipelines.registry import PIPELINES, Pipeline
@@ -20,6 +23,8 @@ from engine.weights import Folder
 # A constant, since sums are split by thread and another number changes the last bits of a picture. One, since two threads of a
 # small network spin while they wait for each other: on two cores with one other busy process Flash took 38 s instead of 0.4 s.
 CPU_THREADS = 1
+_GB = 1e9
+_BFLOAT16_SINCE = (8, 0)  # compute capability; a T4 has 7.5 and draws in float16
 NO_PICTURES: Mapping[str, Image] = MappingProxyType({})
 
 
@@ -80,11 +85,17 @@ class Engine:
 
 
 def load(
-    family: str, lanes: Sequence[str], device: str = "cpu", memory: str | None = None, weights: Path | None = None
+    family: str,
+    lanes: Sequence[str],
+    device: str = "cpu",
+    memory: str | None = None,
+    weights: Path | None = None,
+    loras: Sequence[tuple[Path, float]] = (),
 ) -> Engine:
     """Load a family's lanes onto a device; networks that not every request of a lane needs are loaded by the first that does.
 
-    memory: name of one of the family's memory plans, the first if None.  weights: the family's folder, if not the usual one.
+    memory: name of one of the family's memory plans; what suits the device if None.  weights: the family's folder, if not the
+    usual one.  loras: files of low-rank changes and how much each counts; they are part of the revision.
     Raises: WeightsError, RequestError for an unknown family, EngineError for a lane or plan the family does not have.
     """
     served = catalog.family(family)
@@ -93,13 +104,34 @@ def load(
         raise EngineError(
             f"{family} has the lanes {', '.join(served.lanes)}, not {', '.join(unknown) or 'none'}; name some of them."
         )
-    plans = {plan.name: plan for plan in served.memory}
-    plan = plans.get(memory or served.memory[0].name)
-    if plan is None:
-        raise EngineError(f"{family} has the memory plans {', '.join(plans)}, not {memory!r}; choose one of them.")
     target = torch.device(device)
+    plan = _plan(served, target, memory)
     dtype = torch.float32 if target.type == "cpu" else getattr(torch, plan.dtype)
+    if dtype == torch.bfloat16 and target.type == "cuda" and torch.cuda.get_device_capability(target) < _BFLOAT16_SINCE:
+        dtype = torch.float16
+    read = [lora.read(path, weight) for path, weight in loras]
     folder = Folder(served, weights or catalog.weights_folder(family))
-    engine = Engine(Components(folder, target, dtype), lanes, folder.revision())
+    components = Components(folder, target, dtype, plan)
+    components.use_loras(read)
+    engine = Engine(components, lanes, _revision(folder.revision(), plan, read))
     _ = engine.networks  # what a lane cannot do without is loaded, or complained about, now
     return engine
+
+
+def _plan(served: Family, device: torch.device, name: str | None) -> MemoryPlan:
+    """The plan of this name, or the most spacious that the device has memory for; a CPU holds what it loads."""
+    plans = {plan.name: plan for plan in served.memory}
+    if name is not None and name not in plans:
+        raise EngineError(f"{served.name} has the memory plans {', '.join(plans)}, not {name!r}; choose one of them.")
+    if name is not None:
+        return plans[name]
+    free = torch.cuda.mem_get_info(device)[0] / _GB if device.type == "cuda" else None
+    return catalog.memory_plan(served.name, free)
+
+
+def _revision(weights: str, plan: MemoryPlan, loras: Sequence[Lora]) -> str:
+    """Fingerprint of all that shapes a picture: that of the weights, unless something changes them."""
+    changes = [str(each) for each in loras] + ([f"text-{plan.text_bits}"] if plan.text_bits else [])
+    if not changes:
+        return weights
+    return hashlib.sha256(" ".join([weights, *changes]).encode()).hexdigest()[: len(weights)]

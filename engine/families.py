@@ -32,21 +32,36 @@ Size = tuple[int, int]  # width, height in pixels
 class UNetWeights:
     """Where a UNet and the projection and null embedding trained with it lie in the family's folder.
 
-    text_path: how its texts are prepared, if not as the family's (shared/engine-facts.md 3.4).
+    text_path: how its texts are prepared, if not as the family's (shared/engine-facts.md 3.4).  merged: what counts instead where
+    it is there: the UNet that an adapter was published with, if that is not the family's own.
     """
 
     unet: str = "unet"
     conditioning: str = "conditioning.safetensors"
     text_path: TextPath | None = None
+    merged: "UNetWeights | None" = None
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """One way to hold the weights; `dtype` is the UNet's and text encoder's on an accelerator (a CPU runs float32)."""
+    """One way to hold the weights on an accelerator; a CPU runs float32 and holds all that it loads.
+
+    gigabytes: that networks and their work may take together; those that do not fit beside each other wait in the CPU's memory.
+    dtype: of UNet and text encoder.  text_bits, language_bits: of those encoders' weights, if fewer.  tiled_above: pixels from
+    which pictures are decoded in tiles.  windows: of super-resolution, at most, at once.
+    """
 
     name: str
     dtype: Literal["float32", "bfloat16"]
     gigabytes: float
+    text_bits: Literal[8, 4] | None = None
+    language_bits: Literal[8, 4] | None = None
+    tiled_above: int = 2048 * 1024
+    windows: int = 15
+
+    def __str__(self) -> str:
+        text = f"text encoder in {self.text_bits} bits" if self.text_bits else f"text encoder in {self.dtype}"
+        return f"plan {self.name} (at most {self.gigabytes:g} GB: UNet in {self.dtype}, {text}, {self.windows} windows at once)"
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,17 @@ class Family:
 _TRAINED = tuple(product(range(768, 1025, 64), range(768, 1025, 64)))
 _FREE = SizeLimits(shortest=256, longest=8192, largest_area=8192 * 1024)
 
+# A card's own gigabytes, less a tenth for its context and fragments. The text encoder takes 17.4 GB, 8.9 in 8 bits, 4.9 in 4;
+# each UNet 6.1; the autoencoder 1.1 and 4.4 while it decodes a megapixel (shared/performance.md 2b).
+_PLANS = (
+    MemoryPlan("8gb", "bfloat16", 7.0, text_bits=4, language_bits=4, tiled_above=1024 * 1024, windows=1),
+    MemoryPlan("12gb", "bfloat16", 10.8, text_bits=8, language_bits=8, tiled_above=1024 * 1024, windows=4),
+    MemoryPlan("16gb", "bfloat16", 14.4, text_bits=8, language_bits=8, windows=8),
+    MemoryPlan("24gb", "bfloat16", 21.6, text_bits=8, language_bits=8),
+    MemoryPlan("48gb", "bfloat16", 43.0, language_bits=4),
+    MemoryPlan("80gb", "bfloat16", 72.0),
+)
+
 _BIG_EXAMPLES = MappingProxyType(
     {
         "en": (
@@ -171,7 +197,12 @@ KANDINSKY_3_1 = Family(
             "flash": UNetWeights("unet_flash", "conditioning_flash.safetensors"),
             "base": UNetWeights("unet", "conditioning.safetensors"),
             "inpaint": UNetWeights("unet_inpainting", "conditioning_inpainting.safetensors"),
-            "picture": UNetWeights("unet", "conditioning.safetensors", text_path="fork"),  # adapters lie apart
+            "picture": UNetWeights(  # adapters lie apart
+                "unet",
+                "conditioning.safetensors",
+                text_path="fork",
+                merged=UNetWeights("picture_prompt_unet", "conditioning_picture_prompt.safetensors", text_path="fork"),
+            ),
             "outline": UNetWeights("unet", "conditioning.safetensors", text_path="fork-outline"),
         }
     ),
@@ -183,8 +214,8 @@ KANDINSKY_3_1 = Family(
     prediction_type="epsilon",
     weights="ai-forever/Kandinsky3.1",
     licence="Apache-2.0",
-    memory=(MemoryPlan("full", "bfloat16", 26.0),),
-    mend="put its converted weights into the folder kandinsky-bot/weights/kandinsky-3.1 of ~/.local/share",
+    memory=_PLANS,
+    mend="fetch them with: kandinsky-bot weights fetch kandinsky-3.1 (Flash alone: --lanes flash)",
     examples=_BIG_EXAMPLES,
 )
 
@@ -202,10 +233,21 @@ KANDINSKY_3_0 = Family(
     prediction_type="epsilon",
     weights="kandinsky-community/kandinsky-3",
     licence="Apache-2.0",
-    memory=(MemoryPlan("full", "bfloat16", 26.0),),
-    mend="put that hub repository into the folder kandinsky-bot/weights/kandinsky-3.0 of ~/.local/share",
+    memory=_PLANS,
+    mend="fetch them with: kandinsky-bot weights fetch kandinsky-3.0",
     examples=_BIG_EXAMPLES,
 )
+
+# The article names about a billion parameters and FLAN-T5-XL, and no sizes: these keep 3.1's proportions and count 0.95 billion.
+SMALL_UNET: Mapping[str, int | tuple[int, ...]] = MappingProxyType(
+    {
+        "block_out_channels": (256, 512, 1024, 2048),
+        "layers_per_block": 2,
+        "time_embedding_dim": 1024,
+        "cross_attention_dim": 2048,
+    }
+)
+SMALL_TEXT_WIDTH = 2048  # of FLAN-T5-XL
 
 KANDINSKY_3_1_SMALL = Family(
     name="kandinsky-3.1-small",
@@ -221,7 +263,7 @@ KANDINSKY_3_1_SMALL = Family(
     prediction_type="epsilon",
     weights="",
     licence="that of your weights",
-    memory=(MemoryPlan("full", "bfloat16", 6.0),),
+    memory=(MemoryPlan("8gb", "bfloat16", 7.0, windows=2), MemoryPlan("16gb", "bfloat16", 14.5)),
     mend="bring your weights: none are published; put yours into kandinsky-bot/weights/kandinsky-3.1-small of ~/.local/share",
     examples=_BIG_EXAMPLES,
 )

@@ -16,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from engine import lock
+from engine.conversion.checkpoint import files_of
 from engine.errors import WeightsError
 from engine.families import Family
 
@@ -32,19 +34,23 @@ class Folder:
             raise WeightsError(f"The folder {path} with the weights of {family.name} is missing; {family.mend}.")
         self.family = family
         self.path = path
+        self._lock = lock.read(path, family.name)
+        self._verified: set[Path] = set()
 
     def broken(self, what: str) -> WeightsError:
         """What to raise: what is wrong, and what to do."""
         return WeightsError(f"{what}; {self.family.mend}.")
 
     def revision(self) -> str:
-        """Fingerprint of every file that shapes a picture (16 hexadecimal digits of a SHA-256)."""
+        """Fingerprint of every file that shapes a picture (16 hexadecimal digits of a SHA-256).
+
+        What the lock holds is taken from there, since files are verified when they are read.
+        """
         digest = hashlib.sha256()
         shaping = (path for path in self.path.rglob("*") if path.relative_to(self.path).parts[0] not in _SHAPE_NO_PICTURE)
-        for path in sorted(path for path in shaping if path.suffix in (".json", ".safetensors")):
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(self.path).as_posix()} {content}\n".encode())
+        for path in sorted(path for path in shaping if path.suffix in (".json", ".safetensors") and path.name != lock.NAME):
+            name = path.relative_to(self.path).as_posix()
+            digest.update(f"{name} {self._lock.files.get(name) or lock.sha256(path)}\n".encode())
         return digest.hexdigest()[:_REVISION_LENGTH]
 
     def tokenizer(self, name: str = "tokenizer") -> Tokenizer:
@@ -114,7 +120,8 @@ class Folder:
     def tensors(self, name: str, dtype: torch.dtype | None, prefix: str = "") -> dict[str, Tensor]:
         """Read the tensors of a file, or of a network's folder, whose names begin with `prefix`, and leave that away."""
         path = self.path / name
-        shards = sorted(path.glob("*.safetensors")) or [path / "diffusion_pytorch_model.safetensors"]
+        missing = [path / "diffusion_pytorch_model.safetensors"]
+        shards = files_of(path) if any(path.glob("*.safetensors")) else missing
         tensors: dict[str, Tensor] = {}
         for shard in [path] if path.suffix == ".safetensors" else shards:
             try:
@@ -126,9 +133,14 @@ class Folder:
         return tensors
 
     def existing(self, path: Path) -> Path:
-        """The same path. Raises: WeightsError if no file is there."""
+        """The same path. Raises: WeightsError if no file is there, or not the one that the lock holds."""
         if not path.is_file():
             raise self.broken(f"{path} is missing")
+        expected = self._lock.files.get(path.relative_to(self.path).as_posix())
+        if expected and path not in self._verified:
+            if lock.sha256(path) != expected:
+                raise self.broken(f"{path} is not the file that {lock.NAME} holds")
+            self._verified.add(path)
         return path
 
 

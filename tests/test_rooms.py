@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TORCH_FREE = ("requests", "request_base", "request_fields", "catalog", "families", "nano_world")  # of the engine
+TORCH_FREE = ("requests", "request_base", "request_fields", "catalog", "families", "nano_world", "errors")  # of the engine
 OTHERS = {"bot", "handlers", "engine", "storage", "sandbox", "training"}
 
 FORBIDDEN = {

@@ -71,6 +71,10 @@ class Attention(nn.Module):
             weight.data = own
         self._packed = packed
 
+    def unpack(self) -> None:
+        """Let go of what `pack` made, before the network moves to another device."""
+        self._packed = None
+
     def _is_current(self, packed: Tensor) -> bool:
         """Whether the parameters are still views of the packed tensor; moving or casting the module ends that."""
         own = self.to_q.weight

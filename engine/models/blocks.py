@@ -205,12 +205,26 @@ class UpSampleBlock(nn.Module):
 
 def settle(network: nn.Module, conditioner: Conditioner) -> None:
     """Lay maps that read the same side by side and fold changes of resolution into their neighbours."""
-    conditioner.pack()
+    pack(network, conditioner)
     for module in network.modules():
         if isinstance(module, Block):
             module.fold()
-        elif isinstance(module, AttentionBlock) and not module.cross:
+
+
+def pack(network: nn.Module, conditioner: Conditioner) -> None:
+    """Lay maps that read the same side by side; anew whenever the network has moved to another device."""
+    conditioner.pack()
+    for module in network.modules():
+        if isinstance(module, AttentionBlock) and not module.cross:
             module.attention.pack()
+
+
+def unpack(network: nn.Module, conditioner: Conditioner) -> None:
+    """Let go of what `pack` made, before the network moves to another device: it would stay behind."""
+    conditioner.unpack()
+    for module in network.modules():
+        if isinstance(module, AttentionBlock):
+            module.attention.unpack()
 
 
 def _attentions(

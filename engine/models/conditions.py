@@ -211,6 +211,10 @@ class Conditioner:
             linear.weight.data, linear.bias.data = own_weight, own_bias
         self._packed = weight, bias
 
+    def unpack(self) -> None:
+        """Let go of what `pack` made, before the network moves to another device."""
+        self._packed = None
+
     def _modulate_all(self, embedding: Tensor) -> Tensor:
         """Scales (1 added) and shifts of all norms: (..., all)."""
         if self._packed is not None and self._is_current(*self._packed):

@@ -8,7 +8,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from engine.models.blocks import DownSampleBlock, UpSampleBlock, settle
+from engine.models.blocks import DownSampleBlock, UpSampleBlock, pack, settle, unpack
 from engine.models.conditions import AttentionPooling, Branch, Conditioner, Conditions, Prepared, TimeEmbedding
 from engine.models.norms import silu_
 
@@ -110,6 +110,14 @@ class Kandinsky3UNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def settle(self) -> None:
         """Make the loop lighter once all weights are in place; call it again if they change."""
         settle(self, self.conditioner)
+
+    def pack(self) -> None:
+        """The part of `settle` that a move to another device ends."""
+        pack(self, self.conditioner)
+
+    def unpack(self) -> None:
+        """Let go of it before a move."""
+        unpack(self, self.conditioner)
 
     def prepare(self, timesteps: Sequence[int], branches: Sequence[Branch]) -> Prepared:
         """Everything that the passes of a request share; texts come projected."""

@@ -9,11 +9,14 @@ from PIL.Image import Image
 
 from engine.components import Components
 from engine.outcomes import Drawn, Outcome
+from engine.residency import Visitor
 from engine.safety.judge import PictureJudge, withhold
 from engine.watch import Watch
 
 if TYPE_CHECKING:  # that module reads this one
     from engine.pipelines.registry import Build, Pipeline
+
+_WORK = 0.3  # gigabytes beside the judge's weights
 
 
 class JudgedPipeline:
@@ -39,8 +42,13 @@ def judged(build: Build) -> Build:
         pipeline = build(parts, lane)
         if parts.family.small_world:
             return pipeline
-        from engine.safety.checker import load  # here: it takes seconds, and a small world has no use for it
+        from engine.safety.checker import ConceptChecker, load  # here: it takes seconds, and a small world has no use for it
 
-        return JudgedPipeline(pipeline, parts.once("safety_checker", lambda: load(parts.folder, parts.device)))
+        def load_judge() -> ConceptChecker:
+            judge = load(parts.folder, parts.waiting)
+            parts.residency.visit(Visitor(judge.network, _WORK), "scores", owner=judge)
+            return judge
+
+        return JudgedPipeline(pipeline, parts.once("safety_checker", load_judge))
 
     return build_judged

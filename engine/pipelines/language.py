@@ -39,7 +39,8 @@ class LanguagePipeline:
 def prompt_writer(parts: Components) -> PromptWriter:
     """The family's writer; all kinds of language requests share it."""
     return parts.once(
-        "prompt_writer", lambda: PromptWriter(load(parts.folder, parts.device, parts.dtype), parts.folder.tokenizer())
+        "prompt_writer",
+        lambda: PromptWriter(load(parts.folder, parts.device, parts.dtype, parts.plan.language_bits), parts.folder.tokenizer()),
     )
 
 

@@ -12,6 +12,7 @@ from engine.models.super_resolution import SuperResolutionUNet
 from engine.outcomes import Drawn
 from engine.pipelines.upscale import Enlarger, FlashUpscalePipeline, Refiner, UpscalePipeline
 from engine.requests import RequestError, Upscale
+from engine.residency import Visitor
 from engine.super_resolution import Windows
 from engine.watch import Watch
 from engine.weights import settings
@@ -29,7 +30,7 @@ class Upscaling:
 
     def __init__(self, components: Components) -> None:
         self._components = components
-        self._windows = _windows(components.device)
+        self._windows = _windows(components.device, components.plan.windows)
 
     def __call__(self, request: Upscale, pictures: Mapping[str, Image.Image], watch: Watch) -> Drawn:
         """Draw a request, reporting to `watch`.
@@ -54,8 +55,9 @@ class Upscaling:
                 network: SuperResolutionUNet = SuperResolutionUNet(**settings(SuperResolutionUNet, config))
                 return network
 
-            module = parts.folder.module(name, build, dtype, parts.device)
+            module = parts.folder.module(name, build, dtype, parts.waiting)
             network: SuperResolutionUNet = module.to(memory_format=torch.channels_last)
+            parts.residency.visit(Visitor(network, self._windows.per_call * _WINDOW / 1e9), "forward")
             return network
 
         return Enlarger(parts.once(name, load), scale, parts.device, dtype)
@@ -72,16 +74,16 @@ class Upscaling:
             return Context(states.reshape(1, -1, states.shape[-1]), mask.reshape(1, -1))
 
         unet = parts.unet(parts.family.unets["flash"])
-        return Refiner(unet, parts.movq(), parts.once(REFINER_CONTEXT, load), parts.dtype)
+        return Refiner(unet, parts.movq(), parts.once(REFINER_CONTEXT, load), parts.dtype, parts.plan.tiled_above)
 
 
-def _windows(device: torch.device) -> Windows:
+def _windows(device: torch.device, most: int) -> Windows:
     """As many windows per call as this device's whole memory suggests: what is free just now would change the last bits."""
     windows = Windows()
     if device.type != "cuda":
         return replace(windows, per_call=1)  # on a CPU a batch is no faster
     room = torch.cuda.get_device_properties(device).total_memory - _OTHERS
-    return replace(windows, per_call=min(max(int(room // _WINDOW), 1), windows.per_call))
+    return replace(windows, per_call=min(max(int(room // _WINDOW), 1), windows.per_call, most))
 
 
 def _check_result(picture: Image.Image, scale: int) -> None:

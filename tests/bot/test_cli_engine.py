@@ -88,7 +88,7 @@ def test_without_weights_a_mode_says_in_one_line_what_to_do(
     code, said, complaint = shell(*arguments)
 
     assert (code, said, len(complaint.splitlines())) == (2, "", 1)
-    assert "weights of kandinsky-3.1 is missing; put" in complaint
+    assert "weights of kandinsky-3.1 is missing; fetch them with" in complaint
 
 
 def test_what_inpainting_leaves_alone_is_the_same_in_the_file(shell: Shell, monkeypatch: pytest.MonkeyPatch, weights: Path):

@@ -104,6 +104,8 @@ WRONG: dict[str, list[tuple[str, Mapping[str, str]]]] = {  # setting -> commands
     "WORKER_LANES": [("worker", {"WORKER_LANES": "flash,upscale"}), ("worker", {"WORKER_LANES": ","})],
     "WORKER_DEVICE": [("worker", {"WORKER_DEVICE": value}) for value in ("gpu", "cuda:one")],
     "WORKER_MEMORY": [("worker", {"WORKER_MEMORY": "tiny"})],
+    "WORKER_LORAS": [("worker", {"WORKER_LORAS": "none.safetensors:0.5"})],
+    "WORKER_RECIPE": [("worker", {"WORKER_RECIPE": "perhaps"})],
 }
 CASES = [(name, command, environment) for name, cases in WRONG.items() for command, environment in cases]
 

@@ -148,3 +148,28 @@ def test_the_command_ends_with_1_where_something_is_wrong(
     out = capsys.readouterr().out
     assert "WRONG  token" in out
     assert out.splitlines()[-1].endswith("to mend.")
+
+
+@pytest.mark.parametrize(
+    ("free", "said"),
+    [
+        (7.5, "plan 8gb"),
+        (23.6, "plan 24gb"),
+        (139.0, "plan 80gb"),
+        (3.0, "WORKER_DEVICE: cuda:0 (toy): kandinsky-3.1 needs 7 GB"),
+    ],
+)
+async def test_the_plan_follows_what_a_gpu_has_free(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, free: float, said: str
+) -> None:
+    monkeypatch.setattr(doctor, "_device_memory", lambda device: (f"{device} (toy)", free))
+    found = await examine({"WORKER_FAMILY": "kandinsky-3.1", "WORKER_DEVICE": "cuda:0"})
+    assert said in str(found["memory"])
+
+
+async def test_a_plan_larger_than_what_is_free_is_refused(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_device_memory", lambda device: (device, 12.0))
+    wanted = {"WORKER_FAMILY": "kandinsky-3.1", "WORKER_DEVICE": "cuda:0", "WORKER_MEMORY": "24gb"}
+    found = await examine(wanted)
+    assert found["memory"].ok is False
+    assert "choose a smaller family or plan" in str(found["memory"])

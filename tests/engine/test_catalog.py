@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from engine import catalog
@@ -145,3 +147,27 @@ def test_a_kind_that_the_family_does_not_serve_is_refused():
     with pytest.raises(RequestError) as caught:
         catalog.check(Dream())
     assert (caught.value.code, caught.value.values) == ("kind-not-served", {"kind": "dream", "family": NANO})
+
+
+@pytest.mark.parametrize(
+    ("folders", "lanes"),
+    [
+        (("unet_flash", "movq"), ("flash",)),
+        (("unet", "unet_flash"), ("flash", "base")),
+        (("unet_flash", "super_resolution_x4"), ("flash", "upscale")),
+        (("language_model",), ("language",)),
+        (
+            ("unet", "unet_flash", "picture_prompt", "super_resolution_x2", "language_model"),
+            catalog.family("kandinsky-3.1").lanes,
+        ),
+        ((), ()),
+    ],
+)
+def test_the_lanes_that_are_here_are_those_whose_networks_are(tmp_path: Path, folders: tuple[str, ...], lanes: tuple[str, ...]):
+    for name in folders:
+        (tmp_path / name).mkdir()
+    assert catalog.lanes_here("kandinsky-3.1", tmp_path) == lanes
+
+
+def test_nano_has_all_its_lanes_here():
+    assert catalog.lanes_here("kandinsky-nano") == ("flash", "base")

@@ -12,7 +12,7 @@ from tests.servers import TEMPLATE, Postgres, Rabbit, Redis
 _numbers = itertools.count(1)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["redis", "rabbit"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["redis", pytest.param("rabbit", marks=pytest.mark.long)])
 async def production(
     request: pytest.FixtureRequest, postgres: Postgres, bucket: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Line]:

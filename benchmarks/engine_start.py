@@ -11,7 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROUNDS = 3
 BARS = {"CPU seconds": 2.0, "MiB of memory": 2.0}  # theirs over ours
 _MIB = 2**10  # the kernel counts in KiB
 _HERE = Path(__file__).resolve().parents[1]
@@ -53,7 +52,7 @@ def peak_mib() -> float:
     return int(line.split()[1]) / _MIB
 
 
-def measured(rounds: int = ROUNDS) -> dict[str, tuple[float, float]]:
+def measured(rounds: int = 3) -> dict[str, tuple[float, float]]:
     """Ours and theirs, by what was measured."""
     found: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
     for _ in range(rounds):

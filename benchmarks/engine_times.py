@@ -44,7 +44,7 @@ TINY_SR: dict[str, Any] = {
     "groups": 8,
     "num_resnet_blocks": (2, 2, 2, 2),
 }
-SR_SIDE, SR_WINDOW, SR_STRIDE = 28, 64, 48  # four windows of the picture four times as large
+SR_SIDE, SR_WINDOW, SR_STRIDE = 56, 128, 96  # four windows of the picture four times as large
 CPU = torch.device("cpu")
 
 
@@ -147,7 +147,7 @@ def our_loop(networks: Pair, sampler: Sampler, noise: list[Tensor], words: Promp
     prepared_ = networks.unet.prepare(sampler.timesteps, words.branches(guided))
     for index in range(len(sampler.timesteps)):
         predictions = networks.unet.denoise(x.repeat(1 + guided, 1, 1, 1), prepared_, index).chunk(1 + guided)
-        x = sampler.step(guide(*predictions, 3.0) if guided else predictions[0], index, x, noise).prev_sample
+        x = sampler.step(guide(predictions[0], predictions[1], 3.0) if guided else predictions[0], index, x, noise).prev_sample
     return networks.movq.decode(x)
 
 
@@ -158,7 +158,7 @@ def their_loop(networks: Pair, sampler: Sampler, noise: list[Tensor], words: Pro
     mask = torch.cat([words.counted, words.first][: 1 + guided])
     for index, t in enumerate(sampler.timesteps):
         predictions = networks.their_unet(x.repeat(1 + guided, 1, 1, 1), t, states, mask).sample.chunk(1 + guided)
-        x = sampler.step(guide(*predictions, 3.0) if guided else predictions[0], index, x, noise).prev_sample
+        x = sampler.step(guide(predictions[0], predictions[1], 3.0) if guided else predictions[0], index, x, noise).prev_sample
     pictures: Tensor = networks.their_movq.decode(x, force_not_quantize=True).sample
     return pictures
 
@@ -186,7 +186,7 @@ def our_inpainting(networks: Pair, sampler: Sampler, noise: list[Tensor], words:
     prepared = networks.unet.prepare(sampler.timesteps, words.branches(guided=True))
     for index in range(len(sampler.timesteps)):
         predictions = networks.unet.denoise(torch.cat([x, beside], dim=1).repeat(2, 1, 1, 1), prepared, index).chunk(2)
-        x = sampler.step(guide(*predictions, 4.0), index, x, noise).prev_sample
+        x = sampler.step(guide(predictions[0], predictions[1], 4.0), index, x, noise).prev_sample
     return networks.movq.decode(x)
 
 
@@ -196,8 +196,8 @@ def their_inpainting(networks: Pair, sampler: Sampler, noise: list[Tensor], word
     states, mask = torch.cat([words.text, words.free]), torch.cat([words.counted, words.first])
     x = sampler.start(noise)
     for index, t in enumerate(sampler.timesteps):
-        said = networks.their_unet(torch.cat([x, beside], dim=1).repeat(2, 1, 1, 1), t, states, mask).sample
-        x = sampler.step(guide(*said.chunk(2), 4.0), index, x, noise).prev_sample
+        predictions = networks.their_unet(torch.cat([x, beside], dim=1).repeat(2, 1, 1, 1), t, states, mask).sample.chunk(2)
+        x = sampler.step(guide(predictions[0], predictions[1], 4.0), index, x, noise).prev_sample
     pictures: Tensor = networks.their_movq.decode(x, force_not_quantize=True).sample
     return pictures
 

@@ -187,7 +187,7 @@ def _kernel_seconds(kernel: Call, device: torch.device) -> float:
             kernel()
 
     wait_after(many, device)
-    found = []
+    found: list[float] = []
     for _ in range(_CALIBRATIONS):
         if device.type == "cuda":
             start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -195,7 +195,7 @@ def _kernel_seconds(kernel: Call, device: torch.device) -> float:
             many()
             end.record()
             end.synchronize()
-            found.append(start.elapsed_time(end) / 1e3)
+            found.append(float(start.elapsed_time(end)) / 1e3)
         else:
             found.append(seconds(many, device))
     return statistics.median(found) / _KERNELS

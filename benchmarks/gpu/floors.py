@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.cache_utils import DynamicCache
@@ -130,9 +130,9 @@ def _written(model: LanguageModel, prompt: str, tokens: int) -> list[str]:
 
 @torch.inference_mode()
 def _generated(model: LanguageModel, prompt: str, tokens: int) -> object:
-    ids = torch.tensor([model.encode(prompt)], device=model.network.device)
-    cache = DynamicCache(config=model.network.config)
-    return model.network.generate(
+    network: Any = model.network
+    ids, cache = torch.tensor([model.encode(prompt)], device=network.device), DynamicCache(config=network.config)
+    return network.generate(
         ids, attention_mask=torch.ones_like(ids), past_key_values=cache, do_sample=False, min_new_tokens=tokens,
         max_new_tokens=tokens, pad_token_id=0,
     )  # fmt: skip
@@ -145,9 +145,9 @@ def busy(rig: Rig) -> Iterator[Row]:
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (rig.device.type == "cuda")
     with profile(activities=activities) as watched:
         wait_after(lambda: rig.draw(request), rig.device)
-    kind = DeviceType.CUDA if rig.device.type == "cuda" else DeviceType.CPU
-    events = [event for event in watched.events() if event.device_type == kind and not event.is_user_annotation]
-    kernels = [event for event in events if kind == DeviceType.CUDA or event.cpu_parent is None]
+    kind = rig.device.type.upper()
+    events = [event for event in watched.events() if event.device_type.name == kind and not event.is_user_annotation]
+    kernels = [event for event in events if kind == "CUDA" or event.cpu_parent is None]
     working = _covered([(event.time_range.start, event.time_range.end) for event in kernels]) / 1e6
     note = f"{len(kernels)} kernels, {working * 1e3:.1f} ms of {wall * 1e3:.1f} ms"
     yield Row("G7", "busy during one Flash picture", working / wall, "of the time", bar="0.93", stretch="0.98", note=note)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -74,7 +75,7 @@ def _drawing(rig: Rig) -> dict[str, Request]:
     panorama = TextToImage(
         prompt, seed=1, width=sizes.panorama[0], height=sizes.panorama[1], num_images_per_prompt=1, family=family
     )
-    square = {"width": sizes.side, "height": sizes.side}
+    square: dict[str, Any] = {"width": sizes.side, "height": sizes.side}
     edges = sizes.side // 4
     return {
         "image to image, strength 0.75": ImageToImage("photo", prompt, 1, num_inference_steps=steps),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -37,48 +38,54 @@ def starting(rig: Rig) -> Iterator[Row]:
     """G10: in a process of its own, so that nothing is warm; a CPU stays in this one, since its rows are for form alone."""
     rig.drop()
     found = _measured(rig) if rig.device.type == "cpu" else _child(rig)
-    note = f"first {found['first']:.2f} s, steady {found['steady'] * 1e3:.1f} ms, in a fresh process, weights loaded"
-    ratio = found["first"] / found["steady"]
+    note = f"first {found.first:.2f} s, steady {found.steady * 1e3:.1f} ms, in a fresh process, weights loaded"
+    ratio = found.first / found.steady
     yield Row("G10", "first Flash picture over a steady one", ratio, "x", bar="<= 3x", stretch="<= 1.5x", note=note)
-    if "ours" not in found:
-        yield Row("G10", "loading the UNet", bar="O 3x", stretch="O 5x", failed=str(found["why"]))
+    if found.why:
+        yield Row("G10", "loading the UNet", bar="O 3x", stretch="O 5x", failed=found.why)
         return
     note = (
         "safetensors, laid out and folded, against building, torch.load of a float32 pickle, and a move; files in the page cache"
     )
-    theirs = {"O": found["theirs"]}
-    yield Row("G10", "loading the UNet", found["ours"], theirs=theirs, bar="O 3x", stretch="O 5x", note=note)
+    yield Row("G10", "loading the UNet", found.ours, theirs={"O": found.theirs}, bar="O 3x", stretch="O 5x", note=note)
 
 
-def _child(rig: Rig) -> dict[str, float]:
+@dataclass(frozen=True)
+class Started:
+    """first, steady: seconds of Flash pictures.  ours, theirs: seconds of loading the UNet; why: if they are missing."""
+
+    first: float
+    steady: float
+    ours: float = 0.0
+    theirs: float = 0.0
+    why: str = ""
+
+
+def _child(rig: Rig) -> Started:
     command = [sys.executable, "-m", "benchmarks.gpu.start", "--device", str(rig.device)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_CHILD_S, check=False)  # noqa: S603
     if done.returncode:
         raise RowFailed((done.stderr.strip().splitlines() or ["the child said nothing"])[-1])
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    return Started(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def _measured(rig: Rig) -> dict[str, float]:
-    """first, steady: seconds of Flash pictures; ours, theirs: of loading the UNet, or why not."""
+def _measured(rig: Rig) -> Started:
     request = rig.text_to_image(flash=True)
     rig.parts.drawing("flash")
     first = seconds(lambda: rig.draw(request), rig.device)
     steady = race({"ours": lambda: rig.draw(request)}, rig.device, rig.sizes.rounds).ours
-    found = {"first": first, "steady": steady}
     unet = rig.parts.unet(rig.sizes.family.unets["flash"])
     with tempfile.TemporaryDirectory() as place:
         needed = sum(parameter.numel() * (4 + parameter.element_size()) for parameter in unet.parameters()) + _SPARE_DISK
         if shutil.disk_usage(place).free < needed:
-            return found | {"why": f"{place} has no {needed / 1e9:.0f} GB of room"}  # type: ignore[dict-item]
+            return Started(first, steady, why=f"{place} has no {needed / 1e9:.0f} GB of room")
         config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
         _write(Path(place), unet, config)
         del unet
         rig.drop()
-        return found | {
-            "ours": seconds(partial(_load, rig, Path(place)), rig.device),
-            "theirs": seconds(partial(_official_load, rig, Path(place), config), rig.device),
-        }
+        ours = seconds(partial(_load, rig, Path(place)), rig.device)
+        release(rig.device)
+        return Started(first, steady, ours, seconds(partial(_official_load, rig, Path(place), config), rig.device))
 
 
 def _write(place: Path, unet: nn.Module, config: dict[str, object]) -> None:
@@ -94,7 +101,8 @@ def _write(place: Path, unet: nn.Module, config: dict[str, object]) -> None:
 def _load(rig: Rig, place: Path) -> object:
     """As a worker does, from the file to a UNet that is ready."""
     family = rig.sizes.family
-    return Components(Folder(family, place), rig.device, rig.dtype).unet(family.unets["flash"]).to(rig.device)
+    unet = Components(Folder(family, place), rig.device, rig.dtype).unet(family.unets["flash"])
+    return nn.Module.to(unet, rig.device)
 
 
 def _official_load(rig: Rig, place: Path, config: dict[str, object]) -> object:
@@ -174,7 +182,9 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
-    print(json.dumps(_measured(Rig(TINY if arguments.tiny else FULL, torch.device(arguments.device)))))
+    torch.set_num_threads(1)  # the engine's own number
+    rig = Rig(TINY if arguments.tiny else FULL, torch.device(arguments.device))
+    print(json.dumps(asdict(_measured(rig))))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup servers chaos demo test test-long lint bench
+.PHONY: setup servers chaos demo test test-long lint bench bench-gpu
 
 setup: $(READY)
 
@@ -45,6 +45,10 @@ bench: setup servers
 	$(BIN)/python -m benchmarks.line
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.engine_counts
+
+# On a machine with a GPU. ROWS="G1 G3" runs these alone; GPU_ARGS=--tiny is the dry run that any CPU does.
+bench-gpu: setup
+	$(BIN)/python -m benchmarks.gpu $(if $(ROWS),--only $(ROWS)) $(GPU_ARGS)
 
 # SIZE=commit is the run that `make test` makes, here on every side; SIZE=leases kills workers at full leases.
 # Each side ends with its report.

@@ -2,32 +2,26 @@
 
 `python -m benchmarks.engine_counts [--no-time]`. Full-size networks are walked on the meta device in bfloat16: every kernel that
 is not a view counts once, with the bytes of its inputs and outputs. Attention counts as one kernel that keeps its scores to
-itself, which is what it is on a GPU. Times are thread CPU time of one thread on tiny networks, ours and diffusers' in turn, least
-of six.
-Official values and bars: `performance.md` section 5, rows C1 to C9 as far as UNet and decoder decide them.
+itself, which is what it is on a GPU. Times are those of `engine_times` and `engine_start`.
+Official values and bars: `performance.md` section 5, rows C1 to C10.
 """
 
 import argparse
-import inspect
-import json
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from engine import catalog
+from benchmarks import engine_start, engine_times
 from engine.denoising import guide
 from engine.models import blocks, norms
 from engine.models.conditions import Branch, Prepared
@@ -194,11 +188,11 @@ def count_decode() -> Counts:
     return counts
 
 
-def count_window() -> Counts:
-    """One window of 1024 pixels through KandiSuperRes, in half precision."""
+def count_window(side: int = 1024) -> Counts:
+    """One window of so many pixels a side through KandiSuperRes, in half precision."""
     with torch.device("meta"):
         network = SuperResolutionUNet().to(HALF)
-        window = torch.empty(1, 3, 1024, 1024, dtype=HALF)
+        window = torch.empty(1, 3, side, side, dtype=HALF)
     with counting(network) as counts:
         network(window, 999, window)
     return counts
@@ -218,152 +212,6 @@ def count_round_trips(flash: bool) -> int:
         prediction = predictions[0] if flash else guide(*predictions, 3.0)
         sampler.step(prediction, 1, latents, noise)
     return counts.host_round_trips
-
-
-def interleaved(ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 6) -> tuple[float, float]:
-    """Least thread CPU time of each, in seconds, taken in turn after one call of each to warm up."""
-    times: dict[int, list[float]] = {0: [], 1: []}
-    for round_ in range(rounds + 1):
-        for which, call in enumerate((ours, theirs)):
-            started = time.thread_time()
-            call()
-            if round_:
-                times[which].append(time.thread_time() - started)
-    return min(times[0]), min(times[1])
-
-
-@dataclass(frozen=True)
-class Pair:
-    """UNet and decoder of ours and of diffusers with the same weights, and the width of their text."""
-
-    unet: Kandinsky3UNet
-    movq: MoVQ
-    their_unet: Any
-    their_movq: Any
-    context: int
-
-
-def pair(unet_settings: dict[str, Any], movq_settings: dict[str, Any], weights: Path | None = None) -> Pair:
-    """Networks of these sizes; with random weights if `weights` names no family's folder."""
-    from diffusers.models.autoencoders.vq_model import VQModel
-    from diffusers.models.unets.unet_kandinsky3 import Kandinsky3UNet as DiffusersUNet
-
-    torch.manual_seed(0)
-    context = unet_settings["cross_attention_dim"]
-    their_unet = DiffusersUNet(**unet_settings | {"encoder_hid_dim": context})
-    their_unet.encoder_hid_proj = nn.Identity()
-    their_movq = VQModel(**movq_settings)
-    if weights is not None:
-        for name, network in (("unet", their_unet), ("movq", their_movq)):
-            tensors = load_file(weights / name / "diffusion_pytorch_model.safetensors")
-            network.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
-    unet = Kandinsky3UNet(**unet_settings | {"encoder_hid_dim": None})
-    unet.load_state_dict(their_unet.state_dict())
-    unet.to(memory_format=torch.channels_last).settle()
-    known = inspect.signature(MoVQ).parameters
-    movq = MoVQ(**{name: value for name, value in movq_settings.items() if name in known})
-    movq.load_state_dict({name: value for name, value in their_movq.state_dict().items() if not name.startswith("quantize.")})
-    movq.to(memory_format=torch.channels_last)
-    return Pair(unet.eval(), movq.eval(), their_unet.eval(), their_movq.eval(), context)
-
-
-def tiny() -> Pair:
-    """Random networks of the full shape; the UNet has 82 M parameters."""
-    unet = {"time_embedding_dim": 256, "block_out_channels": (64, 128, 256, 512), "cross_attention_dim": 512}
-    down, up = ("DownEncoderBlock2D",) * 3 + ("AttnDownEncoderBlock2D",), ("AttnUpDecoderBlock2D",) + ("UpDecoderBlock2D",) * 3
-    movq = {"block_out_channels": (32, 64, 64, 128), "layers_per_block": 2, "latent_channels": 4, "vq_embed_dim": 4}
-    return pair(unet, movq | {"norm_type": "spatial", "down_block_types": down, "up_block_types": up, "num_vq_embeddings": 16})
-
-
-def nano() -> Pair:
-    """The packaged family, since only trained networks keep rounding small over many steps."""
-    folder = catalog.weights_folder("kandinsky-nano")
-    settings = [json.loads((folder / name / "config.json").read_text(encoding="utf-8")) for name in ("unet", "movq")]
-    unet, movq = ({key: value for key, value in each.items() if not key.startswith("_")} for each in settings)
-    return pair(unet, movq, folder)
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A text of 39 tokens and no negative prompt, by hand: states (1, L, C) and masks (1, L) of both branches."""
-
-    text: Tensor
-    free: Tensor
-    counted: Tensor
-    first: Tensor
-
-    def branches(self, guided: bool) -> list[Branch]:
-        """As our UNet reads them."""
-        return [Branch(self.text, self.counted)] + [Branch(self.free, self.first)] * guided
-
-
-def prompt(context: int) -> Prompt:
-    """A random prompt."""
-    text, free = torch.randn(1, 40, context), torch.zeros(1, 40, context)
-    text[:, 39] = 0
-    free[:, 0] = torch.randn(context)
-    return Prompt(text, free, torch.arange(40)[None] < 39, torch.arange(40)[None] < 1)
-
-
-def our_loop(networks: Pair, sampler: Sampler, noise: list[Tensor], words: Prompt, guided: bool) -> Tensor:
-    """A picture (1, 3, H, W) as the engine draws it."""
-    x = sampler.start(noise)
-    prepared_ = networks.unet.prepare(sampler.timesteps, words.branches(guided))
-    for index in range(len(sampler.timesteps)):
-        predictions = networks.unet.denoise(x.repeat(1 + guided, 1, 1, 1), prepared_, index).chunk(1 + guided)
-        x = sampler.step(guide(*predictions, 3.0) if guided else predictions[0], index, x, noise).prev_sample
-    return networks.movq.decode(x)
-
-
-def their_loop(networks: Pair, sampler: Sampler, noise: list[Tensor], words: Prompt, guided: bool) -> Tensor:
-    """The same with diffusers' networks under our sampler."""
-    x = sampler.start(noise)
-    states = torch.cat([words.text, words.free][: 1 + guided])
-    mask = torch.cat([words.counted, words.first][: 1 + guided])
-    for index, t in enumerate(sampler.timesteps):
-        predictions = networks.their_unet(x.repeat(1 + guided, 1, 1, 1), t, states, mask).sample.chunk(1 + guided)
-        x = sampler.step(guide(*predictions, 3.0) if guided else predictions[0], index, x, noise).prev_sample
-    pictures: Tensor = networks.their_movq.decode(x, force_not_quantize=True).sample
-    return pictures
-
-
-def time_tiny() -> Iterator[tuple[str, float, float, float]]:
-    """Per row: name, seconds of ours, seconds of diffusers', largest relative difference of the results."""
-    torch.set_num_threads(1)
-    random, trained = tiny(), nano()
-    words, nano_words = prompt(random.context), prompt(trained.context)
-    latents, sample = torch.randn(1, 4, 32, 32), torch.randn(1, 4, 24, 24).repeat(2, 1, 1, 1)
-    states, mask = torch.cat([words.text, words.free]), torch.cat([words.counted, words.first])
-    noise = [torch.randn(1, 4, 16, 16) for _ in range(11)]
-    flash, base = FlashSampler("v_prediction"), BaseSampler(10, 1.0, 0.99, "v_prediction")
-    with torch.inference_mode():
-        step = random.unet.prepare([500], words.branches(guided=True))
-        rows: list[tuple[str, Callable[[], Tensor], Callable[[], Tensor]]] = [
-            (
-                "C6 UNet of 82 M, guided step, 24x24",
-                lambda: random.unet.denoise(sample, step, 0),
-                lambda: random.their_unet(sample, 500, states, mask).sample,
-            ),
-            (
-                "C7 nano, Flash, 4 steps and decode",
-                lambda: our_loop(trained, flash, noise, nano_words, False),
-                lambda: their_loop(trained, flash, noise, nano_words, False),
-            ),
-            (
-                "C7 nano, base, 10 guided steps and decode",
-                lambda: our_loop(trained, base, noise, nano_words, True),
-                lambda: their_loop(trained, base, noise, nano_words, True),
-            ),
-            (
-                "C8 decode, 256 pixels",
-                lambda: random.movq.decode(latents),
-                lambda: random.their_movq.decode(latents, force_not_quantize=True).sample,
-            ),
-        ]
-        for name, ours, theirs in rows:
-            expected = theirs()
-            difference = float((ours() - expected).abs().max() / expected.abs().max())
-            yield name, *interleaved(ours, theirs), difference
 
 
 def report() -> Iterator[tuple[str, str, str, str]]:
@@ -389,12 +237,14 @@ def report() -> Iterator[tuple[str, str, str, str]]:
     yield "   TFLOP per super-resolution window of 1024", f"{window.flops / TERA:.2f}", "15.89", ""
     yield "   GB and kernels of one", f"{window.bytes / GB:.1f} in {window.kernels}", "34 in 529", ""
     yield "   GiB alive at its worst moment", f"{window.peak / GIB:.2f}", "1.2", ""
+    whole = count_window(4096)
+    yield "C4 GiB alive, super-resolution of 4096 in one frame", f"{whole.peak / GIB:.2f}", "19.1", "14"
     yield "C5 GB of parameters per pass after preparation", f"{plain.parameter_bytes / GB:.2f}", "6.08", "4.0"
     yield "C9 host round trips per step, Flash / base", f"{count_round_trips(True)} / {count_round_trips(False)}", "4 / 7", "0"
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-time", action="store_true", help="only count")
     logging.getLogger("diffusers").setLevel(logging.ERROR)  # casting the whole network is meant
@@ -403,11 +253,8 @@ def main() -> None:
     for name, ours, official, bar in report():
         print(f"{name:<48}{ours:>22}{official:>28}{bar:>8}")
     if not arguments.no_time:
-        bars = {"C6": "1.4", "C7": "1.3", "C8": "1.25"}
-        print(f"\n{'tiny, one CPU thread':<48}{'ours ms':>10}{'diffusers ms':>14}{'ratio':>8}{'bar':>8}{'difference':>12}")
-        for name, ours_s, theirs_s, difference in time_tiny():
-            ratio = f"{theirs_s / ours_s:.2f}"
-            print(f"{name:<48}{ours_s * 1e3:>10.1f}{theirs_s * 1e3:>14.1f}{ratio:>8}{bars[name[:2]]:>8}{difference:>12.1e}")
+        engine_times.main()
+        engine_start.main()
 
 
 if __name__ == "__main__":

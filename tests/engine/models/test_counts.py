@@ -36,6 +36,10 @@ def test_a_window_of_super_resolution_needs_half_the_official_memory():
     assert window.peak < 0.6 * GIB  # 1.2; engine/pipelines/upscaling.py counts on it
 
 
+def test_a_whole_frame_of_4096_fits_beside_the_other_networks():
+    assert count_window(4096).peak < 9.5 * GIB  # official 19.1
+
+
 @pytest.mark.parametrize("flash", [True, False])
 def test_no_value_crosses_to_the_host_inside_the_loop(flash: bool):
     assert count_round_trips(flash) == 0

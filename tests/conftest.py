@@ -98,8 +98,12 @@ def no_errors_in_the_log(request: pytest.FixtureRequest, caplog: pytest.LogCaptu
         assert not bad, [record.getMessage() for record in bad]
 
 
+_LONGEST = ("test_machine.py", "test_recipes.py", "test_kills.py", "test_drain.py", "test_production.py", "test_cli.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Scenarios share one loop, the one that the session's line runs on."""
     for item in items:
         if "line" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    items.sort(key=lambda item: item.path.name not in _LONGEST)  # else one process would end with them, and the other idle

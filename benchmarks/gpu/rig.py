@@ -64,7 +64,8 @@ class RandomFolder(Folder):
         unused: tuple[str, ...] = (),
         rename: Callable[[str], str] = str,
     ) -> Any:
-        """Build one network and fill it, tensor by tensor."""
+        """Build one network and fill it, tensor by tensor; where only shapes are wanted, these stay on the meta device."""
+        device = torch.device("meta") if self._device.type == "meta" else device
         with torch.device("meta"):
             module = build(dict(self._configs[name]))
         made = {

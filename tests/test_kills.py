@@ -35,11 +35,10 @@ async def kill(line: Line, victim: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(
-    "victim", ["render child", pytest.param("worker", marks=pytest.mark.long), pytest.param("bot", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("victim", ["render child", "worker", "bot"])
 async def test_a_killed_process_loses_and_doubles_nothing(processes: Line, victim: str) -> None:
     chance = random.Random(f"{SEED}{victim}")
     anna: Person = processes.sandbox.person("Anna", patience=60)

@@ -55,6 +55,7 @@ def rows(rig: Rig, table: Path) -> list[Row]:
     return run(rig, file=table)
 
 
+@pytest.mark.long
 def test_every_row_is_there_with_finite_numbers(rows: list[Row]):
     assert {row.name for row in rows} == {group.name for group in GROUPS} == {"M", *(f"G{number}" for number in range(1, 12))}
     assert not [(row.name, row.what, row.failed) for row in rows if row.failed]
@@ -64,6 +65,7 @@ def test_every_row_is_there_with_finite_numbers(rows: list[Row]):
     assert all(any(what.startswith(mode) for what in modes) for mode in MODES)
 
 
+@pytest.mark.long
 def test_ours_and_the_baselines_agree(rows: list[Row]):
     compared = [row for row in rows if row.errors]
 
@@ -74,6 +76,7 @@ def test_ours_and_the_baselines_agree(rows: list[Row]):
         assert all(error < (0.3 if name == "O16" else 1e-4) for name, error in row.errors.items() if name != "ours"), row
 
 
+@pytest.mark.long
 def test_the_table_is_left_as_markdown(rows: list[Row], table: Path):
     lines = table.read_text().splitlines()
 

@@ -61,6 +61,7 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: py
     assert "--output" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_draw_writes_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         command = [

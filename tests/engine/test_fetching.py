@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +23,14 @@ from tests.engine.models.oracles import UNET, awaken
 from tests.engine.safety.tiny import NEVER, network
 
 FAMILY, FLASH = "kandinsky-3.1", ["flash"]
+
+
+@pytest.fixture(autouse=True)
+def free_gigabytes(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """However full this machine is, there is room; a test may put another number there."""
+    free = [200.0]
+    monkeypatch.setattr("engine.fetching.shutil.disk_usage", lambda path: SimpleNamespace(free=free[0] * 1e9))
+    return free
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ async def test_a_person_is_answered_while_the_worker_draws(line: Line, anna: Per
     await anna.says("a red circle")
     await anna.sees_photo()
     await anna.presses("With care")
-    await anna.sees_text("Drawing")
+    await anna.sees(lambda message: message.button("Cancel") is not None)
     started = time.monotonic()
     await boris.says("/start")
     await boris.sees_text("Привет")

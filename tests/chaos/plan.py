@@ -15,6 +15,7 @@ from tests.chaos.observer import Observer
 KILLS = {"worker": 3, "render child": 2, "bot": 2, "broker": 2, "database": 2}
 OTHERS = {"worker drained": 1, "broker flushed": 1, "render child frozen past its lease": 1}
 FAULTS = (*(str(place) for place in Place), *itertools.chain.from_iterable([n] * count for n, count in (KILLS | OTHERS).items()))
+_LATE = 5
 _BOT_PLACES = (Place.BEFORE_CALL, Place.AFTER_CALL, Place.BEFORE_DELIVERED)
 
 
@@ -41,9 +42,15 @@ class Plan:
 
     async def deal(self) -> None:
         chance = random.Random(f"plan {self.seed}")
-        for number, name in enumerate(chance.sample(self.faults, len(self.faults))):
+        for number, name in enumerate(self._order(chance)):
             await self.observer.wait_ended(int(0.9 * self.wishes * number / len(self.faults)))
             await self._one(name, chance)
+
+    def _order(self, chance: random.Random) -> list[str]:
+        """Drawn from the seed; but the last ones are at no place, which somebody must still pass once it is armed."""
+        order = chance.sample(self.faults, len(self.faults))
+        late = [number for number, name in enumerate(order) if name not in list(Place)][-_LATE:]
+        return [name for number, name in enumerate(order) if number not in late] + [order[number] for number in late]
 
     @property
     def kills(self) -> int:

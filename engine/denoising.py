@@ -11,8 +11,8 @@ from engine.components import LATENT_MULTIPLE, Networks
 from engine.conditioning import Context
 from engine.models.conditions import Branch, Prepared
 from engine.outcomes import Drawn
-from engine.pictures import to_image
 from engine.schedulers import Sampler
+from engine.tensors import to_image
 from engine.watch import Watch
 
 LATENT_CHANNELS = 4

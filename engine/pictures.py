@@ -1,14 +1,11 @@
-"""Pictures on their way in, from bytes to what a network reads, and out of it again."""
+"""Pictures on their way in, from bytes to eight bits a channel, without torch: a process that only passes them on needs none."""
 
 import io
 import warnings
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 
-from engine.errors import BadPicture
 from engine.requests import RequestError
 
 MAX_PIXELS = 50_000_000
@@ -55,22 +52,3 @@ def opaque(picture: Image.Image) -> Image.Image:
         return picture.convert("RGB")
     white = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(white, picture).convert("RGB")
-
-
-def to_tensor(picture: Image.Image) -> Tensor:
-    """An RGB picture as a network reads it: (1, 3, H, W) in [-1, 1]."""
-    pixels = torch.from_numpy(np.array(picture, dtype=np.float32))
-    return pixels.permute(2, 0, 1)[None] / 127.5 - 1
-
-
-def to_image(tensor: Tensor) -> Image.Image:
-    """Turn one decoded picture (1, 3, H, W) in [-1, 1] into 8 bits.
-
-    Raises: BadPicture for NaN, infinity or solid black.
-    """
-    if not torch.isfinite(tensor).all():
-        raise BadPicture("The network produced numbers that are not finite; draw again with another seed.")
-    pixels = ((tensor[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    if not pixels.any():
-        raise BadPicture("The network produced a solid black picture; draw again with another seed.")
-    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy(), "RGB")

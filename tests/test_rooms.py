@@ -44,6 +44,10 @@ def test_handlers_know_of_the_engine_and_storage_only_what_they_may() -> None:
     assert set(done.stdout.split()) <= {*(f"engine.{name}" for name in TORCH_FREE), "storage.domain"}
 
 
+def test_what_looks_at_words_and_files_before_anything_is_drawn_loads_no_torch() -> None:
+    assert "torch" not in loaded_by("bot.worker", "engine.pictures", "engine.recipe", "engine.safety.text")
+
+
 def test_the_bot_process_and_the_workers_parent_load_no_torch() -> None:
     assert not loaded_by("bot.app", "bot.tasks", "bot.cli", "bot.demo") & {"torch", "diffusers", "transformers"}
 

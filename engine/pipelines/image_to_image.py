@@ -12,9 +12,10 @@ from engine.conditioning import Context
 from engine.denoising import LATENT_CHANNELS, decode, pictures_of, predictor, prepare, run_steps
 from engine.framing import Frame
 from engine.outcomes import Drawn
-from engine.pictures import opaque, to_tensor
+from engine.pictures import opaque
 from engine.requests import ImageToImage, Refine, image_seed
 from engine.schedulers import BaseSampler, FlashSampler, Sampler, draw_noise
+from engine.tensors import to_tensor
 from engine.watch import Watch
 
 

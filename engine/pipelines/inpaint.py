@@ -13,9 +13,10 @@ from engine.denoising import LATENT_CHANNELS, decode, pictures_of, predictor, pr
 from engine.framing import Frame
 from engine.masks import Alpha, Box, Mask, dilated, feathered, latent_mask, place_of, read_mask
 from engine.outcomes import Drawn
-from engine.pictures import opaque, to_tensor
+from engine.pictures import opaque
 from engine.requests import Inpaint, Outpaint, image_seed
 from engine.schedulers import BaseSampler, draw_noise
+from engine.tensors import to_tensor
 from engine.watch import Watch
 
 

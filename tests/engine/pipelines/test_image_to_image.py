@@ -9,8 +9,9 @@ from PIL import Image
 
 from engine.components import Components
 from engine.engine import Engine
-from engine.pictures import opaque, to_tensor
+from engine.pictures import opaque
 from engine.requests import ImageToImage, Refine
+from engine.tensors import to_tensor
 from tests.engine.pipelines.reference import (
     Reference,
     drawn,

@@ -8,9 +8,9 @@ from PIL import Image
 from engine.components import Components
 from engine.engine import Engine
 from engine.masks import place_of
-from engine.pictures import to_tensor
 from engine.pipelines.inpaint import extended
 from engine.requests import Inpaint, Outpaint, RequestError
+from engine.tensors import to_tensor
 from tests.engine.pipelines.reference import (
     Reference,
     drawn,

@@ -10,8 +10,8 @@ from engine.denoising import guide, predict, prepare
 from engine.engine import Engine
 from engine.errors import BadPicture
 from engine.outcomes import Drawn
-from engine.pictures import to_image
 from engine.requests import TextToImage
+from engine.tensors import to_image
 
 REQUEST = TextToImage("a big red circle", 5, num_inference_steps=5)
 

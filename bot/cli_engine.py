@@ -206,9 +206,8 @@ def _run(name: str, options: argparse.Namespace) -> int:
     if name not in _WRITES:
         form_of(options.output)  # said before anything is loaded
     from engine.engine import load
-    from engine.lora import parse
 
-    engine = load(request.family, [request.lane], loras=[parse(text) for text in given.get("lora", ())])
+    engine = load(request.family, [request.lane], loras=given.get("lora", ()))
     (outcome,) = engine.run([request], files.pictures)
     return _show(request, outcome, engine.revision, options)
 

@@ -35,11 +35,9 @@ def _redraw(options: argparse.Namespace) -> int:
     catalog.check(request)
     sources = _sources(request.sources, options.source, options.file)
     from engine.engine import load
-    from engine.lora import parse
     from engine.outcomes import Drawn
 
-    loras = [parse(text) for text in options.lora]
-    engine = load(request.family, [request.lane], options.device, weights=options.weights, loras=loras)
+    engine = load(request.family, [request.lane], options.device, weights=options.weights, loras=options.lora)
     (outcome,) = engine.run([request], sources)
     if not isinstance(outcome, Drawn) or stored.seed not in outcome.seeds:
         raise RecipeError(f"{options.file} could not be drawn again: {outcome}.")

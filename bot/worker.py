@@ -122,12 +122,10 @@ class RenderChild:
 
     def _load(self) -> None:
         from engine.engine import load  # torch comes in here, in the child alone
-        from engine.lora import parse
 
         try:
             worker = self._worker
-            loras = tuple(parse(text) for text in worker.lora_files)
-            self._engine = load(worker.family, worker.lane_names, worker.device, worker.memory, None, loras)
+            self._engine = load(worker.family, worker.lane_names, worker.device, worker.memory, None, worker.lora_files)
         except Exception as error:
             log.critical("cannot load %s: %s", self._worker.family, error)
             os._exit(CANNOT_LOAD)

@@ -90,12 +90,13 @@ def load(
     device: str = "cpu",
     memory: str | None = None,
     weights: Path | None = None,
-    loras: Sequence[tuple[Path, float]] = (),
+    loras: Sequence[str] = (),
 ) -> Engine:
     """Load a family's lanes onto a device; networks that not every request of a lane needs are loaded by the first that does.
 
     memory: name of one of the family's memory plans; what suits the device if None.  weights: the family's folder, if not the
-    usual one.  loras: files of low-rank changes and how much each counts; they are part of the revision.
+    usual one.  loras: files of low-rank changes, each with how much it counts if that is not 1, as in
+    `style.safetensors:0.8`; they are part of the revision.
     Raises: WeightsError, RequestError for an unknown family, EngineError for a lane or plan the family does not have.
     """
     served = catalog.family(family)
@@ -109,7 +110,7 @@ def load(
     dtype = torch.float32 if target.type == "cpu" else getattr(torch, plan.dtype)
     if dtype == torch.bfloat16 and target.type == "cuda" and torch.cuda.get_device_capability(target) < _BFLOAT16_SINCE:
         dtype = torch.float16
-    read = [lora.read(path, weight) for path, weight in loras]
+    read = [lora.read(*lora.parse(text)) for text in loras]
     folder = Folder(served, weights or catalog.weights_folder(family))
     components = Components(folder, target, dtype, plan)
     components.use_loras(read)

@@ -112,8 +112,8 @@ def test_several_at_once_are_their_sum_and_go_again(tiny_family: Path, tmp_path:
     request = catalog.text_to_image(FAMILY, "a red circle", 1, flash=False, num_inference_steps=2, num_images_per_prompt=1)
     before = plain.run([request])[0].images[0].tobytes()
 
-    both = load(FAMILY, ["base"], weights=tiny_family, loras=((files[0], 0.5), (files[1], -1.0)))
-    nothing = load(FAMILY, ["base"], weights=tiny_family, loras=((files[0], 0.0),))
+    both = load(FAMILY, ["base"], weights=tiny_family, loras=(f"{files[0]}:0.5", f"{files[1]}:-1"))
+    nothing = load(FAMILY, ["base"], weights=tiny_family, loras=(f"{files[0]}:0",))
 
     found, original = both.networks["base"].unet, unet.get_parameter(f"{CROSS}.to_v.weight")
     expected = original + 0.5 * delta(unet, 1) - delta(unet, 2)
@@ -170,7 +170,7 @@ def test_what_does_not_fit_is_refused_at_load_and_changes_nothing(tiny_family: P
     file = written(tmp_path / "bad.safetensors", {key: torch.ones(shape) for key, shape in shapes.items()})
 
     with pytest.raises(WeightsError) as caught:
-        load(FAMILY, ["base"], weights=tiny_family, loras=((file, 1.0),))
+        load(FAMILY, ["base"], weights=tiny_family, loras=(str(file),))
 
     said = str(caught.value)
     assert expected in said

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery
 
-from bot import filesystem_transport, metrics
+from bot import filesystem_transport, metrics, redis_transport
 from bot.settings import SettingsError, StorageSettings
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def _transport_options(storage: StorageSettings) -> dict[str, object]:
             raise SettingsError(f"DATA_DIR: {storage.bells} cannot be made: {error.strerror}") from None
         return {"data_folder_in": folder, "data_folder_out": folder, "polling_interval": 0.03}
     if storage.broker.startswith("redis"):
+        redis_transport.register()
         return {
             "visibility_timeout": 3600,
             "unacked_restore_interval": 5,

@@ -11,9 +11,9 @@ class QoS(redis.QoS):
     def ack(self, delivery_tag: str) -> None:
         """Let go of a message, whether Redis hears of it or not: bells may be lost or repeated."""
         try:
-            super().ack(delivery_tag)
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
         except Exception:
-            virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
+            virtual.QoS.ack(self, delivery_tag)
             raise
 
 

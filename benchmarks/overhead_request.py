@@ -72,7 +72,7 @@ class _Intake:
         bot, database, arrived = application._bot, application._db, application._arrived
         self._bell, self._arrived, self._number = bell, arrived, 0
         self._poller = Poller(bot, database, arrived)
-        self.pump = Pump(bot, application._dispatcher, database, arrived, answering(bot, application._texts))
+        self.pump = Pump(bot, application._dispatcher, database, arrived, answering(bot, application._texts, database))
 
     async def take(self) -> float:
         """CPU seconds from an answer of getUpdates to the end of all that its one update sets off, bell included."""

@@ -19,11 +19,11 @@ demo: setup
 
 test: setup servers
 	$(BIN)/pytest -m 'not long and not gpu and not alone' -n 2 --dist loadfile
-	$(BIN)/pytest -m 'alone and not long'
+	$(BIN)/pytest tests/chaos -m 'alone and not long'
 
 test-long: setup servers
 	$(BIN)/pytest -m 'not gpu and not alone' -n 2 --dist loadfile
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest tests/chaos -m alone
 
 # What tests run privately. Without root or apt the tests of what is missing are skipped, except in CI.
 servers:

@@ -11,6 +11,7 @@ from engine import nano_world
 from engine.errors import EngineError
 from engine.families import FAMILIES, Family, MemoryPlan, PredictionType, Size, TextPath, UNetWeights
 from engine.requests import Request, RequestError, TextToImage
+from engine.safety.text import illegal
 
 __all__ = [
     "DEFAULT_FAMILY",
@@ -159,6 +160,8 @@ def check(request: Request) -> None:
     if request.lane not in served.lanes:
         sentence = f"{served.title} has no weights for {request.lane}; it has {', '.join(served.lanes)}."
         raise RequestError("kind-not-served", sentence, {"kind": request.kind, "family": served.name})
+    for words in (getattr(request, "prompt", ""), *getattr(request, "region_prompts", ())):
+        _check_lawful(words)
     width, height = request.size
     if hasattr(request, "width"):
         _check_size(served, width, height)
@@ -171,6 +174,13 @@ def examples(family_name: str, language: str) -> tuple[str, ...]:
     """Prompts to tap, in the language if the family speaks it, else in its first one."""
     served = family(family_name)
     return served.examples[language if language in served.examples else served.languages[0]]
+
+
+def _check_lawful(words: str) -> None:
+    category = illegal(words)
+    if category:
+        sentence = f"This asks for what is against the law nearly everywhere ({category}); ask for something else."
+        raise RequestError("illegal", sentence, {"category": category})
 
 
 def _check_size(served: Family, width: int, height: int) -> None:

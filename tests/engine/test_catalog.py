@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engine import catalog
-from engine.requests import Inpaint, KeepOutline, Mix, Request, RequestError, TextToImage, Variation, kinds
+from engine.requests import Inpaint, KeepOutline, Mix, Regions, Request, RequestError, TextToImage, Variation, kinds
 
 NANO = "kandinsky-nano"
 
@@ -171,3 +172,20 @@ def test_the_lanes_that_are_here_are_those_whose_networks_are(tmp_path: Path, fo
 
 def test_nano_has_all_its_lanes_here():
     assert catalog.lanes_here("kandinsky-nano") == ("flash", "base")
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda words: TextToImage(words, 1, width=1024, height=1024, family="kandinsky-3.1"),
+        lambda words: Inpaint("a.png", "mask.png", words, 1),
+        lambda words: Regions("map.png", ("a tree", words), 1),
+    ],
+)
+def test_what_is_against_the_law_is_refused_wherever_it_is_drawn(request_of: Callable[[str], Request]):
+    catalog.check(request_of("two friends in a park"))
+
+    with pytest.raises(RequestError, match="against the law") as caught:
+        catalog.check(request_of("child porn"))
+
+    assert caught.value.code == "illegal"

@@ -72,8 +72,9 @@ class Observer:
             if "sent again" in message["caption"]:
                 seen.copies.add(message["message_id"])
         else:
-            seen.words[message["message_id"]] = _standing(message)
-            if event.kind == "message" and not any(begin in message["text"] for begin in _NO_STATUS):
+            standing = seen.words[message["message_id"]] = _standing(message)
+            begins = event.kind == "message" and standing == "waiting"  # an end whose status is not known is a new message, too
+            if begins and not any(text in message["text"] for text in _NO_STATUS):
                 seen.statuses[message["message_id"]] = message["text"]
         if seen.ended and not before:
             self.ended += 1

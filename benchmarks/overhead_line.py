@@ -13,6 +13,7 @@ from storage.database import Database
 
 _FLASH_S = 0.13  # a Flash picture on an H200: the given divisor of B4
 _AT_ONCE = 48
+_STEADY = 4 * _AT_ONCE
 _GONE_S = 60.0
 
 
@@ -29,10 +30,10 @@ async def round_trips(servers: Servers, requests: int) -> list[Row]:
         storage = await servers.storage(side)
         async with machine(storage, **LIFTED) as line:
             await line.start("worker")
-            await line.ask("loop", people=1, requests=20)
-            alone = await line.ask("loop", people=1, requests=100)
+            await line.ask("loop", people=1, requests=10)
+            alone = await line.ask("loop", people=1, requests=requests // 5)
             await line.ask("loop", people=_AT_ONCE, requests=_AT_ONCE)
-            before = _Shares(line, servers, storage)
+            before = _Shares(line, servers, storage, await _transactions(storage))
             done = await line.ask("loop", people=_AT_ONCE, requests=requests)
             p50, rate = statistics.median(alone["seconds"]), requests / done["wall_s"]
             what = f"round trip on {side}: p50; rate on 2 cores"
@@ -48,8 +49,8 @@ async def round_trips(servers: Servers, requests: int) -> list[Row]:
 class _Shares:
     """Who spends the CPU time of a request."""
 
-    def __init__(self, line: Machine, servers: Servers, storage: StorageSettings) -> None:
-        self._line, self._servers, self._storage = line, servers, storage
+    def __init__(self, line: Machine, servers: Servers, storage: StorageSettings, transactions: int) -> None:
+        self._line, self._servers, self._storage, self._transactions = line, servers, storage, transactions
         self._redis = redis.Redis(port=servers.redis.port)
         self._before, self._bytes = self._cpu(), self._received()
 
@@ -71,25 +72,26 @@ class _Shares:
         parts = [f"{'sandbox' if name == 'people' else name} {cpu / requests * 1e3:.1f}" for name, cpu in spent.items()]
         commits = ""
         if self._storage.database.startswith("postgresql"):
-            commits = f"; {await self._transactions() / (requests + 2 * _AT_ONCE + 120):.1f} transactions"
+            ended = await _transactions(self._storage) - self._transactions
+            commits = f"; {ended / requests:.1f} transactions"
         return f"{total / requests * 1e3:.1f} ms: {', '.join(parts)}; sandbox {spent['people'] / total:.0%}{commits}"
-
-    async def _transactions(self) -> int:
-        database = Database(self._storage.database)
-        try:
-            async with database.read() as session:
-                return int(
-                    await session.scalar(
-                        text("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
-                    )
-                    or 0
-                )
-        finally:
-            await database.close()
 
     def redis_bytes(self, requests: int) -> str:
         (bell,) = _one_bell(self._servers)
         return f"{self._received_since / requests / 1e3:.2f} KB; {bell / 1e3:.2f} KB"
+
+
+async def _transactions(storage: StorageSettings) -> int:
+    """How many have ended in a PostgreSQL database; of SQLite nobody knows."""
+    if not storage.database.startswith("postgresql"):
+        return 0
+    ended = text("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
+    database = Database(storage.database)
+    try:
+        async with database.read() as session:
+            return int(await session.scalar(ended) or 0)
+    finally:
+        await database.close()
 
 
 def _one_bell(servers: Servers) -> tuple[int]:
@@ -103,37 +105,38 @@ def _one_bell(servers: Servers) -> tuple[int]:
 
 
 async def flood(servers: Servers, requests: int) -> list[Row]:
-    """B9: p99 of ten other people's round trips while one chat sends 1,000 updates at once, over the same without.
+    """B9: p99 of ten other people's round trips while one chat sends five times as many updates at once, over the same without.
 
     The chat's own limit stays; the bot's overall one is lifted, or it would be what is measured. Each round a new person.
     """
     storage = await servers.storage("postgresql+redis")
     async with machine(storage, LIMIT_MESSAGES_PER_S=LIFTED["LIMIT_MESSAGES_PER_S"]) as line:
         await line.start("worker")
-        await line.ask("loop", people=10, requests=50)
+        await line.ask("loop", people=10, requests=20)
         quiet = await line.ask("loop", people=10, requests=requests)
-        loud = await line.ask("beside_flood", updates=1000, people=10, requests=requests)
+        loud = await line.ask("beside_flood", updates=5 * requests, people=10, requests=requests)
     before, beside = quantile(quiet["seconds"], 0.99), quantile(loud["seconds"], 0.99)
     measured = f"{beside / before:.2f}x ({before * 1e3:.0f} -> {beside * 1e3:.0f} ms)"
-    return [Row("B9", "1,000 updates at once from one chat: p99 of others", "<= 2x", "<= 1.2x", measured)]
+    return [Row("B9", f"{5 * requests:,} updates at once from one chat: p99 of others", "<= 2x", "<= 1.2x", measured)]
 
 
 async def drain(servers: Servers, queued: int) -> list[Row]:
-    """B10: the worker is killed, 2,000 people write, and 60 s after its death it comes back.
+    """B10: the worker is killed, so many people write, and a while after its death (60 s, or less for few) it comes back.
 
     Pictures a second from the first to the last of them, over the steady rate of the closed loop just before.
     """
     storage = await servers.storage("postgresql+redis")
+    gone_s = min(_GONE_S, queued / 10)
     async with machine(storage, **LIFTED) as line:
         await line.start("worker")
-        await line.ask("loop", people=_AT_ONCE, requests=2 * _AT_ONCE)
-        steady = await line.ask("loop", people=_AT_ONCE, requests=10 * _AT_ONCE)
+        await line.ask("loop", people=_AT_ONCE, requests=_AT_ONCE)
+        steady = await line.ask("loop", people=_AT_ONCE, requests=_STEADY)
         await line.kill("worker")
         died = time.monotonic()
         said = await line.ask("say", people=queued)
-        await asyncio.sleep(max(0.0, died + _GONE_S - time.monotonic()))
+        await asyncio.sleep(max(0.0, died + gone_s - time.monotonic()))
         await line.start("worker")
         at = (await line.ask("drained", pictures=queued))["at"]
-    usual, back = 10 * _AT_ONCE / steady["wall_s"], (queued - 1) / (at[-1] - at[0])
+    usual, back = _STEADY / steady["wall_s"], (queued - 1) / (at[-1] - at[0])
     measured = f"{back / usual:.2f}x ({back:.0f} against {usual:.0f} a second; accepted {queued / said['wall_s']:.0f} a second)"
-    return [Row("B10", f"worker gone 60 s, {queued:,} queued: drain rate over steady", ">= 0.9x", ">= 1.0x", measured)]
+    return [Row("B10", f"worker gone {gone_s:.0f} s, {queued:,} queued: drain rate over steady", ">= 0.9x", ">= 1.0x", measured)]

@@ -93,7 +93,7 @@ async def servers() -> AsyncIterator[Servers]:
 
 @dataclass
 class Statements:
-    """How many SQL statements and transactions a database of this process was sent."""
+    """How many SQL statements a database of this process was sent, and how many transactions of more than one."""
 
     statements: int = 0
     transactions: int = 0
@@ -106,7 +106,7 @@ class Statements:
         self.statements += not statement.startswith("BEGIN")
 
     def _begin(self, connection: Any) -> None:
-        self.transactions += 1
+        self.transactions += not connection.get_execution_options().get("kandinsky_alone", False)
 
     def take(self) -> tuple[int, int]:
         """Return the counts since the last call."""

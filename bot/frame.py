@@ -40,7 +40,7 @@ class ActorMiddleware(BaseMiddleware):
         if not isinstance(event, Update) or not isinstance(user, TelegramUser) or not isinstance(chat, Chat) or user.is_bot:
             return None
         message = event.callback_query.message if event.callback_query else event.message or event.edited_message
-        async with self._db.begin() as session:
+        async with self._db.alone() as session:
             person = await UserRepository(session).ensure(self._bot_id, user.id, best_language(user.language_code))
         data["actor"] = Actor(
             user=person,

@@ -168,7 +168,7 @@ class Pump:
         if room <= 0:
             return
         try:
-            async with self._db.read() as session:
+            async with self._db.alone() as session:
                 due = await InboxRepository(session).due(self._bot.id, list(self._busy), room)
         except Exception as error:
             log.error("inbox not read: %s", type(error).__name__)
@@ -191,7 +191,7 @@ class Pump:
             try:
                 toast = await self._dispatcher.feed_update(self._bot, update, inbox_id=item.id)
                 await self._answer(update, toast)
-                async with self._db.begin() as session:
+                async with self._db.alone() as session:
                     await InboxRepository(session).done(item.id)
                 metrics.update("done")
             except Exception as error:

@@ -13,13 +13,14 @@ from aiogram.types import CallbackQuery, ForceReply, InlineKeyboardButton, Inlin
 from engine import catalog
 from engine.requests import RequestError, clean_prompt
 from handlers import result
+from handlers.filters import private
 from handlers.ports import Actor, Ask, Choice, CountPictures, FindJob, FindScreen, Say, Screen, Show, Toast
 from handlers.start import examples
 from storage.domain import Job, Kept, Refused
 
 router = Router(name=__name__)
-router.message.filter(F.chat.type == "private")  # what is one person's own is shown to nobody else
-router.callback_query.filter(F.message.chat.type == "private")
+router.message.filter(private)  # what is one person's own is shown to nobody else
+router.callback_query.filter(private)
 
 PAGE = 9  # pictures
 _COLUMNS = 3

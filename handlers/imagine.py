@@ -1,11 +1,12 @@
 """A sentence becomes a picture."""
 
-from aiogram import F, Router
+from aiogram import Router
 from aiogram.filters import Command, CommandObject
 from aiogram.types import Message
 
 from engine import catalog
 from engine.requests import TextToImage, new_seed
+from handlers.filters import private, words
 from handlers.ports import Actor, Say, Submit
 from handlers.settings import pictures, size
 from handlers.start import examples
@@ -21,7 +22,7 @@ async def imagine(message: Message, command: CommandObject, actor: Actor, submit
     await submit(actor.wish(), chosen(actor, family, command.args))
 
 
-@router.message(F.text, ~F.text.startswith("/"), F.chat.type == "private")
+@router.message(words, private)
 async def plain_text(message: Message, actor: Actor, submit: Submit, family: str) -> None:
     await submit(actor.wish(), chosen(actor, family, message.text or ""))
 

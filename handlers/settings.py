@@ -9,13 +9,14 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
 from engine import catalog
+from handlers.filters import private
 from handlers.ports import Actor, ChangeSettings, Screen, Toast
 from storage.domain import BEAUTIFY, FORMS, UserSettings
 
 _SOMEBODY_BEAUTIFIES = False  # no handler does yet, and a choice that changes nothing is not offered
 router = Router(name=__name__)
-router.message.filter(F.chat.type == "private")  # what is one person's own is shown to nobody else
-router.callback_query.filter(F.message.chat.type == "private")
+router.message.filter(private)  # what is one person's own is shown to nobody else
+router.callback_query.filter(private)
 
 _SIZES_IN_A_ROW = 5
 

@@ -3,12 +3,22 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's, too
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
 from storage.domain import User, UserSettings, change_settings
 from storage.tables import QuotaLedgerRow, UserRow
+
+# Made once, with names for what changes: building a statement costs as much as running it.
+_USER = UserRow.__table__.c
+_FIND = select(*_USER).where(_USER.bot_id == bindparam("bot_id"), _USER.telegram_id == bindparam("telegram_id"))
+_MEET = insert(UserRow.__table__).values(created_at=db_now())  # type: ignore[arg-type]
+_ENSURE = _MEET.on_conflict_do_update(
+    index_elements=[_USER.bot_id, _USER.telegram_id], set_={"language": _MEET.excluded.language, "blocked_at": None}
+).returning(*_USER)
+_LOCK = select(_USER.id).where(_USER.id == bindparam("user_id")).with_for_update()
 
 
 class UserRepository:
@@ -16,20 +26,19 @@ class UserRepository:
         self._session = session
 
     async def ensure(self, bot_id: int, telegram_id: int, language: str) -> User:
-        """Return the person, stored on first sight; a changed client language is taken over."""
-        row = await self._session.scalar(select(UserRow).where(UserRow.bot_id == bot_id, UserRow.telegram_id == telegram_id))
-        if row is None:
-            now = (await self._session.scalar(select(db_now()))) or 0.0
-            row = UserRow(bot_id=bot_id, telegram_id=telegram_id, language=language, created_at=now)
-            self._session.add(row)
-        row.language = language
-        row.blocked_at = None  # somebody who writes has not blocked the bot
-        await self._session.flush()
-        return row.to_user()
+        """Return the person, stored on first sight; a changed client language is taken over.
+
+        For a known person nothing is written, so this may stand alone; else it is two statements, each whole by itself.
+        """
+        values = {"bot_id": bot_id, "telegram_id": telegram_id}
+        known = (await self._session.execute(_FIND, values)).one_or_none()
+        if known is None or known.language != language or known.blocked_at is not None:  # who writes has not blocked the bot
+            known = (await self._session.execute(_ENSURE, {**values, "language": language})).one()
+        return UserRow(**known._mapping).to_user()
 
     async def find(self, bot_id: int, telegram_id: int) -> User | None:
-        row = await self._session.scalar(select(UserRow).where(UserRow.bot_id == bot_id, UserRow.telegram_id == telegram_id))
-        return row.to_user() if row else None
+        found = (await self._session.execute(_FIND, {"bot_id": bot_id, "telegram_id": telegram_id})).one_or_none()
+        return UserRow(**found._mapping).to_user() if found else None
 
     async def languages(self, user_ids: Collection[int]) -> dict[int, str]:
         """Return the language of each of these people: the one they chose, or else that of their Telegram."""
@@ -49,7 +58,7 @@ class UserRepository:
 
     async def lock(self, user_id: int) -> None:
         """Hold this person's row until the transaction ends, so that two presses are counted one after the other."""
-        await self._session.execute(select(UserRow.id).where(UserRow.id == user_id).with_for_update())
+        await self._session.execute(_LOCK, {"user_id": user_id})
 
     async def mark_blocked(self, user_id: int) -> None:
         await self._session.execute(update(UserRow).where(UserRow.id == user_id).values(blocked_at=db_now()))

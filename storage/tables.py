@@ -135,7 +135,7 @@ class PictureRow(Base):
     seed: Mapped[int] = mapped_column(BigInteger)
     width: Mapped[int]
     height: Mapped[int]
-    parent_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"), index=True)  # a deletion looks for children
     operation: Mapped[str] = mapped_column(String(32))
     favourite: Mapped[bool] = mapped_column(default=False)
     words: Mapped[str | None] = mapped_column(Text)  # of the prompt, as a search compares them
@@ -190,7 +190,7 @@ class NoticeRow(Base):
     params: Mapped[str] = mapped_column(Text, default="{}")
     dedupe_key: Mapped[str] = mapped_column(String(160), unique=True)
     job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
-    picture_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"))
+    picture_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"), index=True)
     edit_message_id: Mapped[int | None] = mapped_column(BigInteger)
     reply_to_message_id: Mapped[int | None] = mapped_column(BigInteger)
     message_id: Mapped[int | None] = mapped_column(BigInteger)

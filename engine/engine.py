@@ -54,7 +54,7 @@ class Engine:
         Raises: NotLoaded, OutOfMemory, BadPicture; RequestError for a picture that is missing or cannot be used; WeightsError
         if a network that only this kind of request needs is missing.
         """
-        torch.set_num_threads(CPU_THREADS)  # here and not in `load`: torch keeps this number per thread
+        torch.set_num_threads(CPU_THREADS)  # here as in `load`: torch keeps this number per thread
         watch = Watch(on_step, self.components.device)
         return [self._outcome(index, request, pictures, watch) for index, request in enumerate(requests)]
 
@@ -105,6 +105,7 @@ def load(
         raise EngineError(
             f"{family} has the lanes {', '.join(served.lanes)}, not {', '.join(unknown) or 'none'}; name some of them."
         )
+    torch.set_num_threads(CPU_THREADS)  # several threads spin between the thousand small tensors of a folder
     target = torch.device(device)
     plan = _plan(served, target, memory)
     dtype = torch.float32 if target.type == "cpu" else getattr(torch, plan.dtype)

@@ -4,11 +4,10 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from engine.models.conditions import sinusoidal
+from engine.models.network import Network, keeps_config
 from engine.models.norms import add_, modulated, silu_
 
 
@@ -90,14 +89,14 @@ class Level(nn.Module):
         self.resnet_attn_blocks = nn.ModuleList([nn.ModuleList([block]) for block in blocks])
 
 
-class SuperResolutionUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class SuperResolutionUNet(Network):
     """The network of KandiSuperRes x4, x2 and Flash x2, with the official parameter names. It predicts the clean picture.
 
     num_resnet_blocks: per level, at least 2.  Sides of pictures are multiples of 8 (4 levels).
     Source: ai-forever/KandiSuperRes KandiSuperRes/model/unet_sr.py.
     """
 
-    @register_to_config  # type: ignore[untyped-decorator]
+    @keeps_config
     def __init__(
         self,
         num_channels: int = 3,
@@ -108,7 +107,7 @@ class SuperResolutionUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         dim_mult: tuple[int, ...] = (1, 2, 4, 8),
         num_resnet_blocks: tuple[int, ...] = (2, 4, 8, 8),
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         widths = [init_channels, *(model_channels * multiple for multiple in dim_mult)]
         self.to_time_embed = nn.Sequential(
             nn.Identity(), nn.Linear(init_channels, time_embed_dim), nn.SiLU(), nn.Linear(time_embed_dim, time_embed_dim)

@@ -60,7 +60,7 @@ def test_picture_layers_stand_in_the_order_of_the_cross_attentions():
     blocks = {name: module for name, module in unet.named_modules() if getattr(module, "cross", False)}
     ordered = sorted(blocks, key=lambda name: blocks[name].index)
 
-    places = cross_attentions(unet.config.block_out_channels, unet.config.layers_per_block)
+    places = cross_attentions(unet.config["block_out_channels"], unet.config["layers_per_block"])
 
     assert places == [(name, blocks[name].attention.to_q.out_features) for name in ordered]
 

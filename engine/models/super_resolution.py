@@ -55,6 +55,11 @@ class ResNetBlock(nn.Module):
         same = width_in == width_out and resample is None
         self.res_block = nn.Identity() if same else nn.Conv2d(width_in, width_out, 1)
         self._folds = resample == "up"
+        self.register_buffer(
+            "folded_kernel", None, persistent=False
+        )  # buffers, so that they move and are copied with the weights
+        self.register_buffer("folded_bias", None, persistent=False)
+        self.register_load_state_dict_post_hook(_unfold)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x: (B, C, H, W).  embedding: activated, (R, D) for R equal shares of the batch."""
@@ -67,18 +72,31 @@ class ResNetBlock(nn.Module):
         return add_(h, self._shortcut(x))
 
     def _shortcut(self, x: Tensor) -> Tensor:
-        if self._folds and not torch.is_grad_enabled():
-            return self._folded_shortcut(x)
+        if self.folded_kernel is not None and not torch.is_grad_enabled():
+            return F.conv_transpose2d(x, self.folded_kernel, self.folded_bias, stride=2, padding=1)
         shortcut: Tensor = self.res_block(self.change_resolution(x))
         return shortcut
 
-    def _folded_shortcut(self, x: Tensor) -> Tensor:
-        """Doubling and 1x1 convolution as one transposed convolution, without the large tensor between them."""
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Make one transposed convolution of the shortcut's doubling and 1x1 convolution, without the large tensor between them.
+
+        Loading other weights lets go of it; it does not follow weights that are changed in place.
+        """
+        if not self._folds:
+            return
         inner, outer = self.change_resolution.get_submodule("change_resolution"), self.res_block
-        mix = outer.get_parameter("weight")[:, :, 0, 0].float()  # (out, in)
-        kernel = torch.einsum("om,imyx->ioyx", mix, inner.get_parameter("weight").float())
-        bias = mix @ inner.get_parameter("bias").float() + outer.get_parameter("bias").float()
-        return F.conv_transpose2d(x, kernel.to(x.dtype), bias.to(x.dtype), stride=2, padding=1)
+        weight = inner.get_parameter("weight")
+        mix = outer.get_parameter("weight")[:, :, 0, 0].double()  # (out, in)
+        kernel = torch.einsum("om,imyx->ioyx", mix, weight.double())
+        bias = mix @ inner.get_parameter("bias").double() + outer.get_parameter("bias").double()
+        self.folded_kernel = kernel.to(weight).contiguous(memory_format=torch.channels_last)
+        self.folded_bias = bias.to(weight)
+
+
+def _unfold(block: nn.Module, incompatible: object) -> None:
+    """Let go of what was folded of the weights before."""
+    block.folded_kernel = block.folded_bias = None  # type: ignore[assignment]
 
 
 class Level(nn.Module):
@@ -128,6 +146,12 @@ class SuperResolutionUNet(Network):
         )
         self.norm = nn.GroupNorm(groups, init_channels)
         self.out_conv = nn.Conv2d(init_channels, num_channels, 3, padding=1)
+
+    def settle(self) -> None:
+        """Fold what runs of the same weights at every call. Call it after loading, and again if weights change."""
+        for block in self.modules():
+            if isinstance(block, ResNetBlock):
+                block.fold()
 
     def forward(self, sample: Tensor, timestep: Tensor | float, low_res: Tensor) -> Tensor:
         """Predict clean pictures (B, 3, H, W) from noisy ones.

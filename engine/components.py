@@ -41,7 +41,8 @@ Part = TypeVar("Part")
 class Networks:
     """What a pipeline draws with. `dtype` is the UNet's; the decoder and the sampler's state are float32.
 
-    areas: the smallest and the largest, in pixels, that the networks were trained for.
+    areas: the smallest and the largest, in pixels, that the networks were trained for.  tiled_above: pixels of a picture that is
+    decoded in tiles.
     """
 
     conditioning: TextConditioning
@@ -52,6 +53,7 @@ class Networks:
     areas: tuple[int, int]
     device: torch.device
     dtype: torch.dtype
+    tiled_above: int
 
     def window(self, height: int, width: int) -> tuple[int, int]:
         """The part of a picture (h, w), in latents, that one pass draws: all, unless it is more than a quarter too large."""
@@ -109,6 +111,7 @@ class Components:
             self.family.areas,
             self.device,
             self.dtype,
+            self.plan.tiled_above,
         )
 
     def _place(self, use: str) -> UNetWeights:

@@ -15,6 +15,7 @@ from engine.families import Family, MemoryPlan
 from engine.lora import Lora
 from engine.memory import within_memory
 from engine.outcomes import Dropped, OnStep, Outcome, ignore
+from engine.pipelines.judged import judge_of
 from engine.pipelines.registry import PIPELINES, Pipeline
 from engine.requests import Request, RequestError
 from engine.watch import GivenUp, Watch
@@ -116,7 +117,8 @@ def load(
     components = Components(folder, target, dtype, plan)
     components.use_loras(read)
     engine = Engine(components, lanes, _revision(folder.revision(), plan, read))
-    _ = engine.networks  # what a lane cannot do without is loaded, or complained about, now
+    if engine.networks:  # what a lane cannot do without is loaded, or complained about, now
+        judge_of(components)  # a judge that cannot judge would withhold every picture later, without a word to the operator
     return engine
 
 

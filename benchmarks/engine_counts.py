@@ -193,6 +193,7 @@ def count_window(side: int = 1024) -> Counts:
     with torch.device("meta"):
         network = SuperResolutionUNet().to(HALF)
         window = torch.empty(1, 3, side, side, dtype=HALF)
+    network.settle()
     with counting(network) as counts:
         network(window, 999, window)
     return counts

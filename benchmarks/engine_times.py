@@ -246,6 +246,7 @@ def pipelines_rows() -> Iterator[Timed]:
     noise = [torch.randn(1, 4, 16, 16) for _ in range(11)]
     flash, base = FlashSampler("v_prediction"), BaseSampler(10, 1.0, 0.99, "v_prediction")
     network = SuperResolutionUNet(**TINY_SR).eval().to(memory_format=torch.channels_last)
+    network.settle()
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     official = OfficialNetwork(weights, tuple(TINY_SR["num_resnet_blocks"]), TINY_SR["groups"])
     low_res = torch.rand(1, 3, SR_SIDE, SR_SIDE) * 2 - 1

@@ -7,10 +7,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from transformers.models.clip.configuration_clip import CLIPVisionConfig
-from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
-from transformers.models.t5.configuration_t5 import T5Config
-from transformers.models.t5.modeling_t5 import T5EncoderModel
 
 from engine.conditioning import (
     DiffusersTextConditioning,
@@ -24,6 +20,7 @@ from engine.models.controlnet import Kandinsky3ControlNet
 from engine.models.hed import HED
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
+from engine.models.t5 import T5Encoder
 from engine.models.unet import Kandinsky3UNet
 from engine.picture_encoder import PictureEncoder
 from engine.quantisation import quantise
@@ -34,6 +31,7 @@ _LATENT_AREA = 64  # pixels per latent
 LATENT_MULTIPLE = 8  # sides of latents are multiples of it
 _HUB_PROJECTION = "encoder_hid_proj."  # checkpoints in diffusers' layout keep the projection inside of the UNet
 _UNET_WORK, _MOVQ_WORK, _TEXT_WORK = 0.9, 4.4, 0.3  # gigabytes beside the weights, for a megapixel (shared/performance.md 2b)
+_T5_TIED = "encoder.embed_tokens."  # a second name of the first tensor, in files that some versions of transformers wrote
 _CLIP_POSITIONS = "vision_model.embeddings.position_ids"
 _FORK_PATHS: Mapping[str, type[ForkTextConditioning]] = {"fork": ForkTextConditioning, "fork-outline": OutlineTextConditioning}
 Part = TypeVar("Part")
@@ -43,7 +41,8 @@ Part = TypeVar("Part")
 class Networks:
     """What a pipeline draws with. `dtype` is the UNet's; the decoder and the sampler's state are float32.
 
-    areas: the smallest and the largest, in pixels, that the networks were trained for.
+    areas: the smallest and the largest, in pixels, that the networks were trained for.  tiled_above: pixels of a picture that is
+    decoded in tiles.
     """
 
     conditioning: TextConditioning
@@ -54,6 +53,7 @@ class Networks:
     areas: tuple[int, int]
     device: torch.device
     dtype: torch.dtype
+    tiled_above: int
 
     def window(self, height: int, width: int) -> tuple[int, int]:
         """The part of a picture (h, w), in latents, that one pass draws: all, unless it is more than a quarter too large."""
@@ -111,6 +111,7 @@ class Components:
             self.family.areas,
             self.device,
             self.dtype,
+            self.plan.tiled_above,
         )
 
     def _place(self, use: str) -> UNetWeights:
@@ -185,14 +186,13 @@ class Components:
 
         return self.once("hed", load)
 
-    def text_encoder(self) -> T5EncoderModel:
+    def text_encoder(self) -> T5Encoder:
         """The T5 encoder, which all text paths share, in as few bits as the plan says."""
 
-        def load() -> T5EncoderModel:
-            tied = {"encoder.embed_tokens.weight": "shared.weight"}
+        def load() -> T5Encoder:
             bits = self.plan.text_bits
             stored = None if bits else self.dtype  # in few bits, layer by layer from the mapped file
-            encoder: T5EncoderModel = self.folder.module("text_encoder", _text_encoder, stored, self.waiting, tied=tied)
+            encoder: T5Encoder = self.folder.module("text_encoder", _text_encoder, stored, self.waiting, unused=(_T5_TIED,))
             if bits:
                 quantise(encoder, bits, self.device, self.dtype)
                 nn.Module.to(encoder, self.waiting)
@@ -275,11 +275,15 @@ def _projection(tensors: dict[str, torch.Tensor], linear: str) -> nn.Sequential:
     return projection
 
 
-def _text_encoder(config: dict[str, Any]) -> Any:
-    return T5EncoderModel(T5Config.from_dict(config))
+def _text_encoder(config: dict[str, Any]) -> T5Encoder:
+    return T5Encoder(**settings(T5Encoder, config))
 
 
 def _image_encoder(config: dict[str, Any]) -> Any:
+    # here: importing transformers' models takes two seconds, and picture prompts alone need one
+    from transformers.models.clip.configuration_clip import CLIPVisionConfig
+    from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
+
     encoder = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(config))
     embeddings = encoder.vision_model.embeddings
     # in no checkpoint, so it is made here, and not on the device without memory where the rest is built

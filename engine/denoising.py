@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from engine import tiling
 from engine.components import LATENT_MULTIPLE, Networks
 from engine.conditioning import Context
 from engine.models.conditions import Branch, Prepared
@@ -116,12 +117,12 @@ def run_steps(
 
 
 def decode(networks: Networks, latents: Tensor) -> Image.Image:
-    """The picture of latents (1, 4, h, w).
+    """The picture of latents (1, 4, h, w); in tiles if it is large, such as a panorama.
 
     Raises: BadPicture.
     """
     with torch.inference_mode():  # a preview is decoded outside of the loop
-        return to_image(networks.movq.decode(latents))
+        return to_image(tiling.decode(networks.movq, latents, tiled_above=networks.tiled_above))
 
 
 def pictures_of(

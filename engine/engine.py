@@ -15,6 +15,7 @@ from engine.families import Family, MemoryPlan
 from engine.lora import Lora
 from engine.memory import within_memory
 from engine.outcomes import Dropped, OnStep, Outcome, ignore
+from engine.pipelines.judged import judge_of
 from engine.pipelines.registry import PIPELINES, Pipeline
 from engine.requests import Request, RequestError
 from engine.watch import GivenUp, Watch
@@ -54,7 +55,7 @@ class Engine:
         Raises: NotLoaded, OutOfMemory, BadPicture; RequestError for a picture that is missing or cannot be used; WeightsError
         if a network that only this kind of request needs is missing.
         """
-        torch.set_num_threads(CPU_THREADS)  # here and not in `load`: torch keeps this number per thread
+        torch.set_num_threads(CPU_THREADS)  # here as in `load`: torch keeps this number per thread
         watch = Watch(on_step, self.components.device)
         return [self._outcome(index, request, pictures, watch) for index, request in enumerate(requests)]
 
@@ -105,6 +106,7 @@ def load(
         raise EngineError(
             f"{family} has the lanes {', '.join(served.lanes)}, not {', '.join(unknown) or 'none'}; name some of them."
         )
+    torch.set_num_threads(CPU_THREADS)  # several threads spin between the thousand small tensors of a folder
     target = torch.device(device)
     plan = _plan(served, target, memory)
     dtype = torch.float32 if target.type == "cpu" else getattr(torch, plan.dtype)
@@ -115,7 +117,8 @@ def load(
     components = Components(folder, target, dtype, plan)
     components.use_loras(read)
     engine = Engine(components, lanes, _revision(folder.revision(), plan, read))
-    _ = engine.networks  # what a lane cannot do without is loaded, or complained about, now
+    if engine.networks:  # what a lane cannot do without is loaded, or complained about, now
+        judge_of(components)  # a judge that cannot judge would withhold every picture later, without a word to the operator
     return engine
 
 

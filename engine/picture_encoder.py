@@ -1,13 +1,18 @@
 """From pictures to what picture prompts read: CLIP's embeddings, their weighted sum, and the embedding of no picture."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
+
+if TYPE_CHECKING:  # importing it takes two seconds
+    from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, per channel in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)

@@ -36,17 +36,16 @@ def quantise(
             continue
         shape, bias = (layer.in_features, layer.out_features), layer.bias is not None
         weight = layer.weight.data.to(dtype)
-        # stored as `dtype`: T5 turns what `wo` reads into the dtype of its weight, unless that is int8; as uint8 nothing is left
         with torch.device("meta"):
             small = (
                 layers.Linear8bitLt(*shape, bias=bias, has_fp16_weights=False, threshold=_OUTLIER)
                 if bits == 8
-                else layers.Linear4bit(*shape, bias=bias, compute_dtype=dtype, quant_type="nf4", quant_storage=dtype)
+                else layers.Linear4bit(*shape, bias=bias, compute_dtype=dtype, quant_type="nf4")
             )
         small.weight = (
             layers.Int8Params(weight, requires_grad=False, has_fp16_weights=False)
             if bits == 8
-            else layers.Params4bit(weight, requires_grad=False, quant_type="nf4", quant_storage=dtype)
+            else layers.Params4bit(weight, requires_grad=False, quant_type="nf4")
         )
         if bias:
             small.bias = nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from engine import lock
 from engine.conversion.checkpoint import files_of
@@ -67,28 +68,24 @@ class Folder:
         build: Callable[[Any], Any],
         dtype: torch.dtype | None,
         device: torch.device,
-        tied: Mapping[str, str] | None = None,
         unused: tuple[str, ...] = (),
         rename: Callable[[str], str] = str,
     ) -> Any:
         """Build one network from its config without memory, then give it the tensors of its files.
 
         Buffers that are in no file, `build` must make on a device of its own.
-        dtype: None leaves tensors as they are stored; on the CPU they are then mapped, not read.  tied: second names of tensors.
+        dtype: None leaves tensors as they are stored; on the CPU they are then mapped, not read.
         unused: prefixes of tensors that nothing reads.  rename: from a stored name to the network's own.
         """
         folder = self.path / name
         config = self.config(folder)
         tensors = {rename(key): value for key, value in self.tensors(name, dtype).items()}
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _Untouched():
                 module = build(config)
         except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
             raise self.broken(f"{folder / 'config.json'} does not describe a network ({error})") from error
         expected = module.state_dict()
-        for second, first in (tied or {}).items():
-            if first in tensors:
-                tensors[second] = tensors[first]
         tensors = {key: value for key, value in tensors.items() if not key.startswith(unused)}
         self._compare(folder, expected, tensors)
         module.load_state_dict(tensors, assign=True)
@@ -142,6 +139,15 @@ class Folder:
                 raise self.broken(f"{path} is not the file that {lock.NAME} holds")
             self._verified.add(path)
         return path
+
+
+class _Untouched(TorchFunctionMode):
+    """Networks are built without their first random values, which would be half of what building takes."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def settings(network: type[nn.Module], config: dict[str, Any]) -> dict[str, Any]:

@@ -23,14 +23,14 @@ EDGE_WEIGHT = 3.0  # extra weight of pixels near an edge
 
 def build_movq() -> Any:
     """MoVQ with random weights: (B, 3, 128, 128) in [-1, 1] <-> (B, 4, 16, 16). 1.0 M parameters."""
-    movq = MoVQ(
+    movq: nn.Module = MoVQ(
         down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
         up_block_types=("UpDecoderBlock2D",) * len(WIDTHS),
         block_out_channels=WIDTHS,
         layers_per_block=1,
         norm_num_groups=8,
     )
-    return movq.to(memory_format=torch.channels_last)
+    return movq.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def sample_pictures(count: int, rng: Random) -> tuple[Tensor, Tensor]:

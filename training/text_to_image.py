@@ -35,7 +35,7 @@ UNET = {
 }
 
 
-def build_unet(settings: Mapping[str, object] = UNET) -> Any:
+def build_unet(settings: Mapping[str, Any] = UNET) -> Any:
     """The UNet with random weights; it reads a context that is projected already."""
     return Kandinsky3UNet(**settings)
 
@@ -43,7 +43,7 @@ def build_unet(settings: Mapping[str, object] = UNET) -> Any:
 class Conditioned(nn.Module):
     """What is trained together: UNet, projection and null embedding."""
 
-    def __init__(self, settings: Mapping[str, object] = UNET) -> None:
+    def __init__(self, settings: Mapping[str, Any] = UNET) -> None:
         super().__init__()
         self.unet = build_unet(settings)
         self.projection = nn.Linear(WIDTH, WIDTH, bias=False)

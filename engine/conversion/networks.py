@@ -11,8 +11,6 @@ from transformers.models.clip.configuration_clip import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 from transformers.models.mistral.configuration_mistral import MistralConfig
 from transformers.models.mistral.modeling_mistral import MistralForCausalLM
-from transformers.models.t5.configuration_t5 import T5Config
-from transformers.models.t5.modeling_t5 import T5EncoderModel
 
 from engine.conversion import names, sizes
 from engine.conversion.checkpoint import BARE, Checkpoint
@@ -24,7 +22,9 @@ from engine.models.hed import HED
 from engine.models.movq import MoVQ
 from engine.models.picture_prompt import PicturePrompt
 from engine.models.super_resolution import SuperResolutionUNet
+from engine.models.t5 import T5Encoder
 from engine.models.unet import Kandinsky3UNet
+from engine.weights import settings
 
 UNET_PREFIX = "unet."  # official files hold the network under this name, beside the null embedding
 PICTURE_UNET = "picture_prompt_unet"  # only if the UNet that an adapter came with differs from the family's own
@@ -137,9 +137,9 @@ def text_encoder(checkpoint: Checkpoint, writer: Writer) -> list[Path]:
     config = _config_beside(checkpoint) or sizes.text_encoder(_shapes(checkpoint, renamed))
 
     def build() -> nn.Module:
-        return T5EncoderModel(T5Config.from_dict(config))
+        return T5Encoder(**settings(T5Encoder, config))
 
-    network = _library(build, config, renamed, tied=("encoder.embed_tokens.weight",))
+    network = _library(build, config, renamed)
     return [writer.network("text_encoder", checkpoint, network), *_tokenizer(checkpoint, writer, "tokenizer/tokenizer.json")]
 
 
@@ -172,10 +172,9 @@ def _own(network: type[nn.Module], config: Config, renamed: Mapping[str, str]) -
     return Network(renamed, _expected(built), config | {"_class_name": network.__name__})
 
 
-def _library(build: Callable[[], nn.Module], config: Config, renamed: Mapping[str, str], tied: tuple[str, ...] = ()) -> Network:
+def _library(build: Callable[[], nn.Module], config: Config, renamed: Mapping[str, str]) -> Network:
     with torch.device("meta"):
-        shapes = _expected(build())
-    return Network(renamed, {name: shape for name, shape in shapes.items() if name not in tied}, config, TRANSFORMERS)
+        return Network(renamed, _expected(build()), config, TRANSFORMERS)
 
 
 def _expected(network: nn.Module) -> dict[str, torch.Size]:

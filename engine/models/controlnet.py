@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from engine.models.blocks import DownSampleBlock, pack, settle, unpack
 from engine.models.conditions import AttentionPooling, Branch, Conditioner, Conditions, Prepared, TimeEmbedding
+from engine.models.network import Network, keeps_config
 from engine.models.norms import silu_
 
 HINT_WIDTHS = ((16, 1), (16, 1), (32, 2), (32, 1), (96, 2), (96, 1), (256, 2))  # channels and stride of each convolution
@@ -32,7 +31,7 @@ class InputHint(nn.Module):
         return features
 
 
-class Kandinsky3ControlNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class Kandinsky3ControlNet(Network):
     """The UNet's way down without its last level, with a convolution after each level.
 
     That convolution's result is both the residual and what the next level reads. An untrained network adds nothing. Names are
@@ -40,7 +39,7 @@ class Kandinsky3ControlNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     Source: ai-forever/kandinsky3-diffusers models/unet_kandi3.py: UNetKandi3Controlnet.
     """
 
-    @register_to_config  # type: ignore[untyped-decorator]
+    @keeps_config
     def __init__(
         self,
         in_channels: int = 4,
@@ -52,7 +51,7 @@ class Kandinsky3ControlNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         cross_attention_dim: int = 4096,
         hint_channels: int = 3,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         stem = block_out_channels[0] // 2
         self.input_hint_block = InputHint(hint_channels, stem)
         self.time_embedding = TimeEmbedding(stem, time_embedding_dim)

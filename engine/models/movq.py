@@ -5,11 +5,10 @@ from itertools import zip_longest
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from engine.models.attention import ChunkedAttention
+from engine.models.network import Network, keeps_config
 from engine.models.norms import SPATIAL_EPS, SpatialNorm, add_, silu_
 
 
@@ -195,14 +194,14 @@ class Decoder(nn.Module):
         return out
 
 
-class MoVQ(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class MoVQ(Network):
     """The autoencoder, with the parameter names of diffusers' `VQModel` of norm type "spatial", less the codebook.
 
     Latents are neither quantised nor scaled. Sides of pictures are multiples of 8 (4 levels).
     Source: ai-forever/Kandinsky-3 kandinsky3/movq.py; Zheng et al. 2022 (MoVQ).
     """
 
-    @register_to_config  # type: ignore[untyped-decorator]
+    @keeps_config
     def __init__(
         self,
         in_channels: int = 3,
@@ -218,7 +217,7 @@ class MoVQ(ModelMixin, ConfigMixin):  # type: ignore[misc]
     ) -> None:
         if norm_type != "spatial":
             raise ValueError(f"norm_type is {norm_type!r}, but Kandinsky 3's decoder has spatial norms")
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         down = [kind.startswith("Attn") for kind in down_block_types]
         up = [kind.startswith("Attn") for kind in up_block_types]
         widths = tuple(block_out_channels)

@@ -1,11 +1,10 @@
 """The picture-prompt adapter (IP-Adapter): pictures as four more tokens in each of the UNet's cross-attentions."""
 
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from engine.models.attention import Tokens
 from engine.models.conditions import PictureTokens
+from engine.models.network import Network, keeps_config
 
 PICTURE_TOKENS = 4
 
@@ -28,14 +27,14 @@ class PictureLayer(nn.Module):
         return PictureTokens(Tokens(key, value), self.to_out_ip, scale)
 
 
-class PicturePrompt(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class PicturePrompt(Network):
     """All of an adapter's own weights; the UNet's stay with the UNet, so one UNet serves with and without.
 
     block_out_channels, layers_per_block: the UNet's. `layers` are in the order of the UNet's cross-attentions.
     Source: ai-forever/kandinsky3-diffusers models/unet_kandi3.py: UNetKandi3IpAdapter.
     """
 
-    @register_to_config  # type: ignore[untyped-decorator]
+    @keeps_config
     def __init__(
         self,
         block_out_channels: tuple[int, ...] = (384, 768, 1536, 3072),
@@ -44,7 +43,7 @@ class PicturePrompt(ModelMixin, ConfigMixin):  # type: ignore[misc]
         attention_head_dim: int = 64,
         image_embed_dim: int = 768,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.image_proj = nn.Linear(image_embed_dim, PICTURE_TOKENS * cross_attention_dim)
         self.image_norm = nn.LayerNorm(cross_attention_dim)
         self.layers = nn.ModuleDict(

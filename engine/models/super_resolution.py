@@ -4,11 +4,10 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from engine.models.conditions import sinusoidal
+from engine.models.network import Network, keeps_config
 from engine.models.norms import add_, modulated, silu_
 
 
@@ -56,6 +55,11 @@ class ResNetBlock(nn.Module):
         same = width_in == width_out and resample is None
         self.res_block = nn.Identity() if same else nn.Conv2d(width_in, width_out, 1)
         self._folds = resample == "up"
+        self.register_buffer(
+            "folded_kernel", None, persistent=False
+        )  # buffers, so that they move and are copied with the weights
+        self.register_buffer("folded_bias", None, persistent=False)
+        self.register_load_state_dict_post_hook(_unfold)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x: (B, C, H, W).  embedding: activated, (R, D) for R equal shares of the batch."""
@@ -68,18 +72,31 @@ class ResNetBlock(nn.Module):
         return add_(h, self._shortcut(x))
 
     def _shortcut(self, x: Tensor) -> Tensor:
-        if self._folds and not torch.is_grad_enabled():
-            return self._folded_shortcut(x)
+        if self.folded_kernel is not None and not torch.is_grad_enabled():
+            return F.conv_transpose2d(x, self.folded_kernel, self.folded_bias, stride=2, padding=1)
         shortcut: Tensor = self.res_block(self.change_resolution(x))
         return shortcut
 
-    def _folded_shortcut(self, x: Tensor) -> Tensor:
-        """Doubling and 1x1 convolution as one transposed convolution, without the large tensor between them."""
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Make one transposed convolution of the shortcut's doubling and 1x1 convolution, without the large tensor between them.
+
+        Loading other weights lets go of it; it does not follow weights that are changed in place.
+        """
+        if not self._folds:
+            return
         inner, outer = self.change_resolution.get_submodule("change_resolution"), self.res_block
-        mix = outer.get_parameter("weight")[:, :, 0, 0].float()  # (out, in)
-        kernel = torch.einsum("om,imyx->ioyx", mix, inner.get_parameter("weight").float())
-        bias = mix @ inner.get_parameter("bias").float() + outer.get_parameter("bias").float()
-        return F.conv_transpose2d(x, kernel.to(x.dtype), bias.to(x.dtype), stride=2, padding=1)
+        weight = inner.get_parameter("weight")
+        mix = outer.get_parameter("weight")[:, :, 0, 0].double()  # (out, in)
+        kernel = torch.einsum("om,imyx->ioyx", mix, weight.double())
+        bias = mix @ inner.get_parameter("bias").double() + outer.get_parameter("bias").double()
+        self.folded_kernel = kernel.to(weight).contiguous(memory_format=torch.channels_last)
+        self.folded_bias = bias.to(weight)
+
+
+def _unfold(block: nn.Module, incompatible: object) -> None:
+    """Let go of what was folded of the weights before."""
+    block.folded_kernel = block.folded_bias = None  # type: ignore[assignment]
 
 
 class Level(nn.Module):
@@ -90,14 +107,14 @@ class Level(nn.Module):
         self.resnet_attn_blocks = nn.ModuleList([nn.ModuleList([block]) for block in blocks])
 
 
-class SuperResolutionUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class SuperResolutionUNet(Network):
     """The network of KandiSuperRes x4, x2 and Flash x2, with the official parameter names. It predicts the clean picture.
 
     num_resnet_blocks: per level, at least 2.  Sides of pictures are multiples of 8 (4 levels).
     Source: ai-forever/KandiSuperRes KandiSuperRes/model/unet_sr.py.
     """
 
-    @register_to_config  # type: ignore[untyped-decorator]
+    @keeps_config
     def __init__(
         self,
         num_channels: int = 3,
@@ -108,7 +125,7 @@ class SuperResolutionUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         dim_mult: tuple[int, ...] = (1, 2, 4, 8),
         num_resnet_blocks: tuple[int, ...] = (2, 4, 8, 8),
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         widths = [init_channels, *(model_channels * multiple for multiple in dim_mult)]
         self.to_time_embed = nn.Sequential(
             nn.Identity(), nn.Linear(init_channels, time_embed_dim), nn.SiLU(), nn.Linear(time_embed_dim, time_embed_dim)
@@ -129,6 +146,12 @@ class SuperResolutionUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         self.norm = nn.GroupNorm(groups, init_channels)
         self.out_conv = nn.Conv2d(init_channels, num_channels, 3, padding=1)
+
+    def settle(self) -> None:
+        """Fold what runs of the same weights at every call. Call it after loading, and again if weights change."""
+        for block in self.modules():
+            if isinstance(block, ResNetBlock):
+                block.fold()
 
     def forward(self, sample: Tensor, timestep: Tensor | float, low_res: Tensor) -> Tensor:
         """Predict clean pictures (B, 3, H, W) from noisy ones.

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from engine.models.blocks import DownSampleBlock, UpSampleBlock, pack, settle, unpack
 from engine.models.conditions import AttentionPooling, Branch, Conditioner, Conditions, Prepared, TimeEmbedding
+from engine.models.network import Network, keeps_config
 from engine.models.norms import silu_
 
 
@@ -32,7 +31,7 @@ class ContextProjection(nn.Module):
         return projected
 
 
-class Kandinsky3UNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class Kandinsky3UNet(Network):
     """The denoising network, with diffusers' parameter names.
 
     out_channels: in_channels if None; 4 for inpainting, which reads 9.  encoder_hid_dim: width of texts that `forward` still has
@@ -40,7 +39,7 @@ class Kandinsky3UNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     Source: ai-forever/Kandinsky-3 kandinsky3/model/unet.py; huggingface/diffusers models/unets/unet_kandinsky3.py (names).
     """
 
-    @register_to_config  # type: ignore[untyped-decorator]
+    @keeps_config
     def __init__(
         self,
         in_channels: int = 4,
@@ -53,7 +52,7 @@ class Kandinsky3UNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         encoder_hid_dim: int | None = 4096,
         out_channels: int | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         stem = block_out_channels[0] // 2
         self.time_embedding = TimeEmbedding(stem, time_embedding_dim)
         self.add_time_condition = AttentionPooling(time_embedding_dim, cross_attention_dim, attention_head_dim)

@@ -32,23 +32,28 @@ class JudgedPipeline:
         return withhold(outcome, self._judge) if isinstance(outcome, Drawn) else outcome
 
 
-def judged(build: Build) -> Build:
-    """Build a pipeline with the family's judge; a family that knows a small world alone cannot draw what it looks for.
+def judge_of(parts: Components) -> PictureJudge | None:
+    """The family's judge, loaded once; None for a family that knows a small world alone, and cannot draw what it looks for.
 
-    A family without the judge's weights draws nothing.
+    Raises: WeightsError if its weights are missing or cannot judge.
     """
+    if parts.family.small_world:
+        return None
+    from engine.safety.checker import ConceptChecker, load  # here: it takes seconds, and a small world has no use for it
+
+    def load_judge() -> ConceptChecker:
+        judge = load(parts.folder, parts.waiting)
+        parts.residency.visit(Visitor(judge.network, _WORK), "scores", owner=judge)
+        return judge
+
+    return parts.once("safety_checker", load_judge)
+
+
+def judged(build: Build) -> Build:
+    """Build a pipeline with the family's judge. A family without the judge's weights draws nothing."""
 
     def build_judged(parts: Components, lane: str) -> Pipeline:
-        pipeline = build(parts, lane)
-        if parts.family.small_world:
-            return pipeline
-        from engine.safety.checker import ConceptChecker, load  # here: it takes seconds, and a small world has no use for it
-
-        def load_judge() -> ConceptChecker:
-            judge = load(parts.folder, parts.waiting)
-            parts.residency.visit(Visitor(judge.network, _WORK), "scores", owner=judge)
-            return judge
-
-        return JudgedPipeline(pipeline, parts.once("safety_checker", load_judge))
+        pipeline, judge = build(parts, lane), judge_of(parts)
+        return pipeline if judge is None else JudgedPipeline(pipeline, judge)
 
     return build_judged

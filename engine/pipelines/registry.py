@@ -1,4 +1,7 @@
-"""Which pipeline serves which kind of request: one line a mode."""
+"""Which pipeline serves which kind of request: one line a mode.
+
+What loads a library that the other modes do without is imported when such a request first comes.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -11,11 +14,9 @@ from engine.pipelines.image_to_image import ImageToImagePipeline, RefinePipeline
 from engine.pipelines.inpaint import InpaintPipeline, OutpaintPipeline
 from engine.pipelines.judged import judged
 from engine.pipelines.keep_outline import KeepOutlinePipeline
-from engine.pipelines.language import LanguagePipeline, prompt_writer
 from engine.pipelines.mix import MixPipeline
 from engine.pipelines.regions import RegionsPipeline
 from engine.pipelines.text_to_image import TextToImagePipeline
-from engine.pipelines.upscaling import Upscaling
 from engine.pipelines.variation import VariationPipeline
 from engine.requests import (
     Beautify,
@@ -47,6 +48,25 @@ class Pipeline(Protocol):
 
 Build = Callable[[Components, str], Pipeline]
 
+
+def _upscaling(parts: Components, lane: str) -> Pipeline:
+    from engine.pipelines.upscaling import Upscaling  # here: diffusers' solver loads scipy
+
+    return Upscaling(parts)
+
+
+def _beautify(parts: Components, lane: str) -> Pipeline:
+    from engine.pipelines.language import LanguagePipeline, prompt_writer  # here: the language model loads transformers
+
+    return LanguagePipeline(prompt_writer(parts).beautify)
+
+
+def _translate(parts: Components, lane: str) -> Pipeline:
+    from engine.pipelines.language import LanguagePipeline, prompt_writer  # here: the language model loads transformers
+
+    return LanguagePipeline(prompt_writer(parts).translate)
+
+
 _DRAWING: Mapping[type[Request], Build] = {
     TextToImage: lambda parts, lane: TextToImagePipeline(parts.drawing(lane)),
     ImageToImage: lambda parts, lane: ImageToImagePipeline(parts.drawing(lane)),
@@ -57,10 +77,7 @@ _DRAWING: Mapping[type[Request], Build] = {
     KeepOutline: lambda parts, lane: KeepOutlinePipeline(parts),
     Regions: lambda parts, lane: RegionsPipeline(parts.drawing(lane)),
     Outpaint: lambda parts, lane: OutpaintPipeline(parts.drawing("inpaint")),
-    Upscale: lambda parts, lane: Upscaling(parts),
+    Upscale: _upscaling,
 }
-_WRITING: Mapping[type[Request], Build] = {
-    Beautify: lambda parts, lane: LanguagePipeline(prompt_writer(parts).beautify),
-    Translate: lambda parts, lane: LanguagePipeline(prompt_writer(parts).translate),
-}
+_WRITING: Mapping[type[Request], Build] = {Beautify: _beautify, Translate: _translate}
 PIPELINES: Mapping[type[Request], Build] = {kind: judged(build) for kind, build in _DRAWING.items()} | dict(_WRITING)

@@ -57,6 +57,7 @@ class Upscaling:
 
             module = parts.folder.module(name, build, dtype, parts.waiting)
             network: SuperResolutionUNet = module.to(memory_format=torch.channels_last)
+            network.settle()
             parts.residency.visit(Visitor(network, self._windows.per_call * _WINDOW / 1e9), "forward")
             return network
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL.Image import Image
+from PIL.Image import new as new_image
 from torch import Tensor
 from transformers.models.clip.configuration_clip import CLIPConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -21,6 +22,7 @@ from engine.weights import Folder
 SEXUAL, MINORS = "sexual", "minors"
 _STRICTER = 0.01  # added to every concept's score once a special-care concept is near
 _FOLDER = "safety_checker"
+_BLANK_SIDE = 64
 _POSITIONS = "vision_model.embeddings.position_ids"
 _NESTED = "vision_model.vision_model."  # how published checkpoints, older than the library, name the tower
 
@@ -91,7 +93,8 @@ def _rounded(scores: Tensor) -> Tensor:
 def load(folder: Folder, device: torch.device) -> ConceptChecker:
     """Load a family's `safety_checker/`, in the layout of `CompVis/stable-diffusion-safety-checker`, in float32.
 
-    Raises: WeightsError, also for a checker that could never find anything.
+    Raises: WeightsError, also for a checker that could never find anything, or that cannot judge a blank picture: it would
+    withhold every picture that is drawn.
     """
     network: StableDiffusionSafetyChecker = folder.module(
         _FOLDER, _network, torch.float32, device, unused=(_POSITIONS,), rename=_own_name
@@ -100,7 +103,12 @@ def load(folder: Folder, device: torch.device) -> ConceptChecker:
     embeds = torch.cat([network.concept_embeds, network.special_care_embeds])
     if not (torch.isfinite(embeds).all() and embeds.abs().sum(1).all() and ((thresholds > 0) & (thresholds < 1)).all()):
         raise folder.broken(f"{folder.path / _FOLDER} holds no trained safety checker: it would call every picture safe")
-    return ConceptChecker(network)
+    checker = ConceptChecker(network)
+    try:
+        checker(new_image("RGB", (_BLANK_SIDE, _BLANK_SIDE), "white"))
+    except Exception as error:
+        raise folder.broken(f"{folder.path / _FOLDER} cannot judge a blank picture ({error})") from error
+    return checker
 
 
 def _network(config: dict[str, Any]) -> StableDiffusionSafetyChecker:

@@ -1,14 +1,18 @@
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from engine.components import Components, Networks
-from engine.denoising import in_windows, window_starts
+from engine.denoising import decode, in_windows, window_starts
 from engine.engine import Engine
 from engine.requests import TextToImage
+from engine.tiling import Tiles
 from tests.engine.pipelines.reference import final_latents
+from tests.engine.test_tiling import nano, scene
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,24 @@ def test_a_panorama_has_no_seam(every_mode: Engine, parts: Components, flash: bo
     ratio = energy[[column - 1 for column in borders]].mean() / energy[[column - 1 for column in inside]].mean()
 
     assert ratio <= 1.1
+
+
+def test_a_panorama_is_decoded_in_tiles_near_the_whole_and_without_a_seam(monkeypatch: pytest.MonkeyPatch, networks: Networks):
+    monkeypatch.setattr("engine.tiling.DECODE_TILES", Tiles(16, 4))  # nano draws 16 latents a side, the real one 128
+    movq = nano()
+    with torch.inference_mode():
+        latents = movq.encode(scene(128, 512))
+    sizes: list[int] = []
+    whole_decode = movq.decode
+    monkeypatch.setattr(movq, "decode", lambda each: (sizes.append(each.shape[3]), whole_decode(each))[1])
+
+    limits = (128 * 512, 128 * 128)
+    pictures = [np.asarray(decode(replace(networks, movq=movq, tiled_above=limit), latents), float) for limit in limits]
+
+    assert sizes == [64] + [16] * 5
+    change = pictures[1] - pictures[0]  # (128, 512, 3)
+    assert np.abs(change).mean() < 4  # of 255; each tile has its own group statistics
+    steps = np.abs(np.diff(change.mean(axis=(0, 2))))  # from one column to the next
+    borders = [8 * start for start in Tiles(16, 4).starts(64)[1:]]
+    places = [border - 1 for border in borders] + [border + 31 for border in borders]  # where a fade begins and ends
+    assert steps[places].max() < 1  # 0.5

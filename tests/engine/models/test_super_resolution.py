@@ -1,5 +1,6 @@
 """KandiSuperRes' UNet against a plain statement of the facts, which reads the checkpoint's names and knows no module of ours."""
 
+import copy
 import math
 
 import pytest
@@ -109,7 +110,28 @@ def test_it_is_the_network_of_the_facts(batch: int, height: int, width: int):
 
     with torch.inference_mode():
         assert relative(network(sample, 799, low_res), expected) < 1e-5
+        network.settle()
+        assert relative(network(sample, 799, low_res), expected) < 1e-5
     assert relative(network(sample, 799, low_res), expected) < 1e-5  # with gradients nothing is overwritten or folded
+
+
+@torch.inference_mode()
+def test_what_is_folded_moves_with_the_weights_and_goes_when_others_are_loaded():
+    network, sample, low_res = tiny(), *pictures(1, 16, 16)
+    network.settle()
+    names = set(network.state_dict())
+
+    settled = network(sample, 799, low_res)
+    assert relative(copy.deepcopy(network)(sample, 799, low_res), settled) == 0
+    assert relative(copy.deepcopy(network).double()(sample.double(), 799, low_res.double()), settled.double()) < 1e-5
+
+    other = {name: tensor * 1.1 for name, tensor in network.state_dict().items()}
+    network.load_state_dict(other)
+    changed = stated(other, sample, torch.tensor([799]), low_res)
+    assert set(network.state_dict()) == names == set(other)
+    assert relative(network(sample, 799, low_res), changed) < 1e-5
+    network.settle()
+    assert relative(network(sample, 799, low_res), changed) < 1e-5
 
 
 def test_each_picture_may_have_a_time_of_its_own():

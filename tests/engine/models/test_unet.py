@@ -2,8 +2,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine import catalog, weights
 from engine.models.conditions import Branch
 from engine.models.unet import Kandinsky3UNet
+from engine.weights import Folder
 from tests.engine.models.oracles import CONTEXT, UNET, branch, relative, unet_pair, walk
 
 LEVEL_WIDTHS = UNET["block_out_channels"]
@@ -198,6 +200,10 @@ def test_packed_weights_are_still_the_networks_own(tmp_path):
         assert relative(own.denoise(sample.double(), own.prepare([500], [wide]), 0), changed.double()) < 1e-4
 
 
+def unet_of(config: dict[str, object]) -> Kandinsky3UNet:
+    return Kandinsky3UNet(**weights.settings(Kandinsky3UNet, config))
+
+
 def test_files_change_hands_with_diffusers(tmp_path):
     own, reference = unet_pair(encoder_hid_dim=48)
     sample, text, mask = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 48), torch.ones(1, 5)
@@ -209,6 +215,6 @@ def test_files_change_hands_with_diffusers(tmp_path):
         expected = reference(sample, 9, text, mask).sample
         for network in (
             type(reference).from_pretrained(tmp_path / "own").eval(),
-            Kandinsky3UNet.from_pretrained(tmp_path / "reference").eval(),
+            Folder(catalog.family("kandinsky-nano"), tmp_path).module("reference", unet_of, torch.float32, torch.device("cpu")),
         ):
             assert relative(network(sample, 9, text, mask).sample, expected) < 1e-4

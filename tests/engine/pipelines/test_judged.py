@@ -41,9 +41,9 @@ def test_what_is_drawn_is_judged(folder: Path):
     assert not outcome.withheld
 
 
-def test_without_a_judge_nothing_is_delivered(folder: Path):
+def test_without_a_judge_nothing_is_loaded(folder: Path):
     with pytest.raises(WeightsError, match="safety_checker"):
-        small_engine(folder).run([request()])
+        small_engine(folder)
 
 
 def test_the_small_world_needs_no_judge(engine: Engine):

@@ -61,7 +61,8 @@ def oracle(engine: Engine, request: KeepOutline, counts: range, scale: float = 1
     parts = engine.components
     own, controlnet = parts.drawing("outline").unet, parts.controlnet()
     reference, shell = diffusers_unet(own), diffusers_unet(own)
-    shell.load_state_dict({name: each for name, each in controlnet.state_dict().items() if name in shell.state_dict()}, False)
+    shared = controlnet.state_dict().keys() & shell.state_dict().keys()
+    shell.load_state_dict({name: each for name, each in controlnet.state_dict().items() if name in shared}, strict=False)
     branches, hint = texts(engine, request), hint_of(engine, request)
     asked: dict[str, Any] = {}
     if request.style_image:

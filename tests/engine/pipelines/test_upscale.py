@@ -160,10 +160,11 @@ class Silent(nn.Module):
 
 def test_without_noise_the_refiner_gives_back_what_it_got(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("torch.randn", lambda shape, generator: torch.zeros(shape))
+    monkeypatch.setattr("engine.tiling.REFINE_TILES", Tiles(16, 4))
     silent = Silent()
     context = Context(torch.zeros(1, 1, 4), torch.ones(1, 1, dtype=torch.bool))
     nothing = Refiner(silent, silent, context, torch.float32, tiled_above=10**9)  # type: ignore[arg-type]
-    picture = torch.rand(1, 3, 8 * 400, 8 * 632) * 2 - 1  # two tiles of 352 latents by three
+    picture = torch.rand(1, 3, 8 * 18, 8 * 29) * 2 - 1  # two tiles of 16 latents by three
 
     refined = refine(nothing, picture, seeded(), Watch(ignore, CPU))
 

@@ -154,3 +154,12 @@ def test_at_full_size_it_has_the_published_parameters():
 
     concepts = 17 * 769 + 3 * 769
     assert sum(parameter.numel() for parameter in checker.parameters()) == 303_966_208 + concepts  # engine-facts.md 1.1, CLIP
+
+
+def test_a_checker_that_cannot_judge_a_blank_picture_is_refused_when_it_is_loaded(tmp_path: Path):
+    spoilt = network()
+    spoilt.visual_projection.weight.data.fill_(float("nan"))  # its concepts are sound, so its thresholds look trained
+    spoilt.save_pretrained(tmp_path / "safety_checker")
+
+    with pytest.raises(WeightsError, match=r"cannot judge a blank picture .*not finite"):
+        load(family_folder(tmp_path), CPU)

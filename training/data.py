@@ -24,6 +24,7 @@ from training.shards import numbered_scene
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 CAPTION_FILES = ("captions.csv", "captions.tsv", "captions.jsonl", "metadata.csv", "metadata.jsonl")
 _PATH_COLUMNS, _CAPTION_COLUMNS = ("paths", "path", "file_name", "file"), ("caption", "captions", "text")
+_TRIES = 10
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -167,6 +168,18 @@ def open_picture(data: bytes, key: str) -> Image.Image:
         return Image.open(io.BytesIO(data))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{key} is no picture that can be read ({error}); take it out.") from error
+
+
+def pick(dataset: Dataset, rng: Random) -> Example:
+    """Any example, its picture read; one that cannot be read is passed over. Raises: DataError if ten in a row are."""
+    for _ in range(_TRIES):
+        try:
+            example = dataset[rng.randrange(len(dataset))]
+            example.picture.load()
+            return example
+        except (OSError, DataError, SyntaxError, Image.DecompressionBombError):
+            continue
+    raise DataError(f"{_TRIES} pictures in a row cannot be read; look at the source with: python -m training data SOURCE.")
 
 
 def rgb(picture: Image.Image) -> Image.Image:

@@ -129,6 +129,15 @@ def _super_resolution_damaged(wishes: Wishes) -> Recipe:
     return DamagedSuperResolutionRecipe(wishes.cache, preset, wishes.dataset(preset.side), wishes.device)
 
 
+def _inpainting(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.inpainting import PRESETS, InpaintingRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device)
+    return InpaintingRecipe(base, preset, wishes.dataset(preset.side))
+
+
 RECIPES: Mapping[str, Entry] = {
     "text-encoder": Entry("T5 and its tokenizer: read the attributes of a scene from its caption.", _text_encoder),
     "autoencoder": Entry("MoVQ: pictures to nano latents and back.", _autoencoder),
@@ -137,4 +146,5 @@ RECIPES: Mapping[str, Entry] = {
     "decoder": Entry("Decoder polish: clean outlines from the UNet's latents.", _decoder),
     "super-resolution": Entry("Enlarge clean pictures four times.", _super_resolution, full=True),
     "super-resolution-damaged": Entry("The same for damaged pictures, after it.", _super_resolution_damaged, full=True),
+    "inpainting": Entry("Repaint what a mask marks, from words and what is around it.", _inpainting, full=True),
 }

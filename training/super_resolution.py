@@ -85,7 +85,8 @@ class SuperResolutionRecipe:
     def __init__(self, preset: Preset, dataset: Dataset | None = None, device: torch.device = CPU) -> None:
         self.preset, self.schedule, self.dataset = preset, preset.clean, dataset
         torch.manual_seed(0)
-        self.trained: nn.Module = build(preset.unet).to(device)
+        self.trained: nn.Module = build(preset.unet)
+        nn.Module.to(self.trained, device)
         self.alphas = torch.cumprod(1 - torch.linspace(*BETAS, TRAIN_TIMESTEPS), dim=0)
         self.device = device
 

@@ -3,7 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from training.loop import Recipe, Run
+import torch
+
+from engine.models.unet import Kandinsky3UNet
+from training.base import Base, load_base
+from training.loop import CPU, Recipe, Run
 
 
 def run(recipe: Recipe, folder: Path, until: int | None = None) -> Run:
@@ -23,3 +27,15 @@ def check(make: Callable[[], Recipe], folder: Path, fall: float) -> Run:
     first, last = whole.losses[: steps // 8], whole.losses[-(steps // 4) :]
     assert sum(last) / len(last) < fall * sum(first) / len(first)
     return whole
+
+
+def toy_base() -> Base:
+    """Nano's text path and autoencoder with a UNet of toy size."""
+    torch.set_num_threads(1)
+    nano = load_base("kandinsky-nano", None, CPU)
+    torch.manual_seed(0)
+    unet = Kandinsky3UNet(
+        time_embedding_dim=32, groups=4, attention_head_dim=8, layers_per_block=2,
+        block_out_channels=(16, 32, 32, 64), cross_attention_dim=128, encoder_hid_dim=None,
+    )  # fmt: skip
+    return Base(nano.texts, nano.movq, unet, nano.prediction_type, nano.threshold, nano.areas, CPU)

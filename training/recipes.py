@@ -138,6 +138,15 @@ def _inpainting(wishes: Wishes) -> Recipe:
     return InpaintingRecipe(base, preset, wishes.dataset(preset.side))
 
 
+def _lora(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.lora import PRESETS, TRIGGER, LoraRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device)
+    return LoraRecipe(base, preset, wishes.trigger or TRIGGER, wishes.dataset(preset.side))
+
+
 RECIPES: Mapping[str, Entry] = {
     "text-encoder": Entry("T5 and its tokenizer: read the attributes of a scene from its caption.", _text_encoder),
     "autoencoder": Entry("MoVQ: pictures to nano latents and back.", _autoencoder),
@@ -147,4 +156,5 @@ RECIPES: Mapping[str, Entry] = {
     "super-resolution": Entry("Enlarge clean pictures four times.", _super_resolution, full=True),
     "super-resolution-damaged": Entry("The same for damaged pictures, after it.", _super_resolution_damaged, full=True),
     "inpainting": Entry("Repaint what a mask marks, from words and what is around it.", _inpainting, full=True),
+    "lora": Entry("A handful of pictures and a word that calls what they have in common.", _lora, full=True),
 }

@@ -29,7 +29,7 @@ def base() -> Base:
     return toy_base()
 
 
-TOY = Preset(Schedule(steps=48, learning_rate=3e-3, batch=6, warmup=4), side=64)
+TOY = Preset(Schedule(steps=32, learning_rate=4e-3, batch=4, warmup=2), side=64)
 
 
 def test_it_learns(base: Base, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from training.data import FolderOfPictures
 from training.loop import CPU, Schedule
 from training.lora import Handful, LoraRecipe, Preset
 
-TOY = Preset(Schedule(steps=48, learning_rate=5e-3, batch=4, warmup=2, weight_decay=0.0, average=0.9), side=64, rank=4)
+TOY = Preset(Schedule(steps=32, learning_rate=5e-3, batch=4, warmup=2, weight_decay=0.0, average=0.9), side=64, rank=4)
 
 
 @pytest.fixture

@@ -73,6 +73,12 @@ def write_caption(scene: Scene, language: str, rng: Random, *, full: bool = Fals
     return Caption(text, things, scene.background if saying.background else None)
 
 
+def name_piece(piece: Piece, language: str, rng: Random) -> str:
+    """Describe one object alone, as who sees nothing but the crop around it: "a red circle"."""
+    saying = Saying((True,), (False,), (False,), False)
+    return (_english if language == "en" else _russian)(Scene("", (piece,)), saying, rng)
+
+
 def matches(caption: Caption, understanding: Understanding) -> bool:
     """Whether the parser read the caption as it was meant (a relation may imply places that were not said)."""
     return not understanding.unknown and understanding.background == caption.background and understanding.things == caption.things

@@ -40,6 +40,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[st
     return digest.hexdigest()
 
 
+def save_network(folder: Path, network: Any, settings: Mapping[str, object]) -> str:
+    """Write one of our own networks as a folder of config and weights; returns their checksum."""
+    _write(folder / "config.json", network.to_json_string())
+    return save_tensors(folder / DIFFUSERS_FILE, network.state_dict(), settings)
+
+
 def load_movq(cache: Path) -> tuple[Any, list[int]]:
     """The trained autoencoder with its polished decoder, if there is one, and the steps of each recipe."""
     movq, steps = load_autoencoder(cache)

@@ -1,0 +1,160 @@
+"""All recipes by name, and how each is built from what the command line says. Modules load when their recipe is asked for."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from training.data import Dataset, Subset
+from training.filters import AspectRatio, Captioned, Duplicates, Filter, Report, Resolution, Score, scorer, select
+from training.loop import CPU, Recipe
+from training.sources import NANO, open_source
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says beside the schedule.
+
+    data: a source, as `sources.open_source` reads it; "" for the recipe's own.  family, weights: what a recipe builds upon.
+    filters: what pictures have to be like, such as {"min_side": 512}.
+    """
+
+    cache: Path
+    preset: str = NANO
+    data: str = ""
+    family: str = "kandinsky-nano"
+    weights: Path | None = None
+    trigger: str = ""
+    filters: Mapping[str, str | float] = field(default_factory=dict)
+    device: torch.device = CPU
+    say: Callable[[str], None] = print
+
+    def dataset(self, side: int) -> Dataset | None:
+        """The examples of `data` that filters keep; None for the recipe's own. side: of rendered scenes."""
+        if not self.data:
+            return None
+        source = open_source(self.data, self.cache, side)
+        return filtered(source, self.data, self.filters, self.cache, self.say) if self.filters else source
+
+
+def filters_of(wanted: Mapping[str, str | float]) -> list[Filter]:
+    """Filters by what the command line calls them, cheap ones first."""
+    found: list[Filter] = []
+    if "min_side" in wanted:
+        found.append(Resolution(int(wanted["min_side"])))
+    if "max_aspect" in wanted:
+        found.append(AspectRatio(float(wanted["max_aspect"])))
+    if "captioned" in wanted:
+        found.append(Captioned())
+    for name in ("aesthetics", "match"):
+        if f"least_{name}" in wanted:
+            by = str(wanted.get(f"{name}_by", ""))
+            found.append(Score(name, float(wanted[f"least_{name}"]), scorer(by) if by else None))
+    if "duplicates" in wanted:
+        found.append(Duplicates())
+    return found
+
+
+def filtered(source: Dataset, name: str, wanted: Mapping[str, str | float], cache: Path, say: Callable[[str], None]) -> Subset:
+    """What filters keep of a source; asked once, and kept in the cache so that a resumed run has the same examples."""
+    key = json.dumps([name, len(source), dict(wanted)], sort_keys=True)
+    place = cache / "filtered" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    if place.exists():
+        stored = json.loads(place.read_text())
+        report = Report(stored["seen"], stored["removed"], stored["kept"])
+    else:
+        report = select(source, filters_of(wanted))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps({"seen": report.seen, "removed": report.removed, "kept": report.kept}))
+        partial.replace(place)
+    say(str(report))
+    return Subset(source, report.kept)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recipe in the list. full: whether it has a preset for the full-size network, and takes data, family and filters."""
+
+    about: str
+    build: Callable[[Wishes], Recipe]
+    full: bool = False
+
+
+def _text_encoder(wishes: Wishes) -> Recipe:
+    from training.text_encoder import TextEncoderRecipe
+
+    return TextEncoderRecipe()
+
+
+def _text_to_image(wishes: Wishes) -> Recipe:
+    from training.text_to_image import TextToImageRecipe
+
+    return TextToImageRecipe(wishes.cache)
+
+
+def _autoencoder(wishes: Wishes) -> Recipe:
+    from training.autoencoder import AutoencoderRecipe
+
+    return AutoencoderRecipe()
+
+
+def _encoder(wishes: Wishes) -> Recipe:
+    from training.autoencoder import EncoderRecipe
+
+    return EncoderRecipe(wishes.cache)
+
+
+def _decoder(wishes: Wishes) -> Recipe:
+    from training.decoder import DecoderRecipe
+
+    return DecoderRecipe(wishes.cache)
+
+
+def _super_resolution(wishes: Wishes) -> Recipe:
+    from training.super_resolution import PRESETS, SuperResolutionRecipe
+
+    preset = PRESETS[wishes.preset]
+    return SuperResolutionRecipe(preset, wishes.dataset(preset.side), wishes.device)
+
+
+def _super_resolution_damaged(wishes: Wishes) -> Recipe:
+    from training.super_resolution import PRESETS, DamagedSuperResolutionRecipe
+
+    preset = PRESETS[wishes.preset]
+    return DamagedSuperResolutionRecipe(wishes.cache, preset, wishes.dataset(preset.side), wishes.device)
+
+
+def _inpainting(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.inpainting import PRESETS, InpaintingRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device)
+    return InpaintingRecipe(base, preset, wishes.dataset(preset.side))
+
+
+def _lora(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.lora import PRESETS, TRIGGER, LoraRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device)
+    return LoraRecipe(base, preset, wishes.trigger or TRIGGER, wishes.dataset(preset.side))
+
+
+RECIPES: Mapping[str, Entry] = {
+    "text-encoder": Entry("T5 and its tokenizer: read the attributes of a scene from its caption.", _text_encoder),
+    "autoencoder": Entry("MoVQ: pictures to nano latents and back.", _autoencoder),
+    "text-to-image": Entry("UNet, projection and null embedding: draw what a caption says.", _text_to_image),
+    "encoder": Entry("Encoder alone, after the autoencoder: nano latents of pictures.", _encoder),
+    "decoder": Entry("Decoder polish: clean outlines from the UNet's latents.", _decoder),
+    "super-resolution": Entry("Enlarge clean pictures four times.", _super_resolution, full=True),
+    "super-resolution-damaged": Entry("The same for damaged pictures, after it.", _super_resolution_damaged, full=True),
+    "inpainting": Entry("Repaint what a mask marks, from words and what is around it.", _inpainting, full=True),
+    "lora": Entry("A handful of pictures and a word that calls what they have in common.", _lora, full=True),
+}

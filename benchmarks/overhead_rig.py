@@ -21,7 +21,7 @@ from sqlalchemy import event, text
 from bot.demo import demo_storage
 from bot.settings import StorageSettings
 from bot.supervise import Child
-from storage.database import Database
+from storage.database import ALONE, Database
 from storage.schema import migrate
 from tests.servers import Postgres, Redis
 
@@ -106,7 +106,7 @@ class Statements:
         self.statements += not statement.startswith("BEGIN")
 
     def _begin(self, connection: Any) -> None:
-        self.transactions += not connection.get_execution_options().get("kandinsky_alone", False)
+        self.transactions += not connection.get_execution_options().get(ALONE, False)
 
     def take(self) -> tuple[int, int]:
         """Return the counts since the last call."""

@@ -195,15 +195,15 @@ class Application:
 
     async def _lead(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` only while this process holds its lease, so that a second process can stand by."""
-        name, owner, told = self._lease_name(what), self._owner, False
+        name, owner, stands_by = self._lease_name(what), self._owner, False
         try:
             while True:
                 metrics.moved(f"lease {what}")
                 held_until = time.monotonic() + self._settings.leader_s  # from before the database answers
                 taken = await self._take(name, owner)
-                if taken or not told:
+                if taken or not stands_by:
                     log.info("%s: %s", what, "this process leads" if taken else "another process leads, this one stands by")
-                told = not taken
+                stands_by = not taken
                 if taken:
                     try:
                         await self._hold(name, owner, held_until, asyncio.ensure_future(work()))

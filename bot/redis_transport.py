@@ -16,6 +16,14 @@ class QoS(redis.QoS):
             virtual.QoS.ack(self, delivery_tag)
             raise
 
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """The same for a message that nobody can use."""
+        try:
+            super().reject(delivery_tag, requeue)  # type: ignore[no-untyped-call]
+        except Exception:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
 
 class Channel(redis.Channel):
     QoS = QoS

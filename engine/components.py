@@ -139,7 +139,7 @@ class Components:
 
         def load() -> MoVQ:
             movq: MoVQ = self._latent_network("movq", MoVQ, torch.float32, unused=("quantize.",))
-            self.residency.visit(Visitor(movq, _MOVQ_WORK), "encode", "decode")
+            self.residency.visit(Visitor(movq, _MOVQ_WORK * self.plan.tiled_above / 2**20), "encode", "decode")
             return movq
 
         return self.once("movq", load)

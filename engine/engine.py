@@ -117,7 +117,8 @@ def load(
     components = Components(folder, target, dtype, plan)
     components.use_loras(read)
     engine = Engine(components, lanes, _revision(folder.revision(), plan, read))
-    if engine.networks:  # what a lane cannot do without is loaded, or complained about, now
+    _ = engine.networks  # what a lane cannot do without is loaded, or complained about, now
+    if set(lanes) - {"language"}:
         judge_of(components)  # a judge that cannot judge would withhold every picture later, without a word to the operator
     return engine
 

@@ -131,11 +131,12 @@ _FREE = SizeLimits(shortest=256, longest=8192, largest_area=8192 * 1024)
 
 # A card's own gigabytes, less a tenth for its context and fragments. The text encoder takes 17.4 GB, 8.9 in 8 bits, 4.9 in 4;
 # each UNet 6.1; the autoencoder 1.1 and 4.4 while it decodes a megapixel (shared/performance.md 2b).
+_WHOLE = 1024 * 1280  # pixels: a megapixel whose sides were rounded up to multiples of 64 is still drawn and decoded in one
 _PLANS = (
-    MemoryPlan("8gb", "bfloat16", 7.0, text_bits=4, language_bits=4, tiled_above=1024 * 1024, windows=1),
-    MemoryPlan("12gb", "bfloat16", 10.8, text_bits=8, language_bits=8, tiled_above=1024 * 1024, windows=4),
-    MemoryPlan("16gb", "bfloat16", 14.4, text_bits=8, language_bits=8, windows=8),
-    MemoryPlan("24gb", "bfloat16", 21.6, text_bits=8, language_bits=8),
+    MemoryPlan("8gb", "bfloat16", 7.0, text_bits=4, language_bits=4, tiled_above=_WHOLE, windows=1),
+    MemoryPlan("12gb", "bfloat16", 10.8, text_bits=8, language_bits=8, tiled_above=_WHOLE, windows=4),
+    MemoryPlan("16gb", "bfloat16", 14.4, text_bits=8, language_bits=8, tiled_above=_WHOLE, windows=8),
+    MemoryPlan("24gb", "bfloat16", 21.6, text_bits=8, language_bits=8, tiled_above=_WHOLE),
     MemoryPlan("48gb", "bfloat16", 43.0, language_bits=4),
     MemoryPlan("80gb", "bfloat16", 72.0),
 )

@@ -21,6 +21,7 @@ from engine import lock
 from engine.conversion.checkpoint import files_of
 from engine.errors import WeightsError
 from engine.families import Family
+from engine.models.network import FILE
 
 _REVISION_LENGTH = 16
 _SHOWN_NAMES = 3
@@ -117,7 +118,7 @@ class Folder:
     def tensors(self, name: str, dtype: torch.dtype | None, prefix: str = "") -> dict[str, Tensor]:
         """Read the tensors of a file, or of a network's folder, whose names begin with `prefix`, and leave that away."""
         path = self.path / name
-        missing = [path / "diffusion_pytorch_model.safetensors"]
+        missing = [path / FILE]
         shards = files_of(path) if any(path.glob("*.safetensors")) else missing
         tensors: dict[str, Tensor] = {}
         for shard in [path] if path.suffix == ".safetensors" else shards:

@@ -15,7 +15,7 @@ from storage.address import for_asyncpg
 from storage.errors import NoDatabase
 
 _READ_ONLY = "kandinsky_read_only"
-_ALONE = "kandinsky_alone"
+ALONE = "kandinsky_alone"  # execution option of connections whose statements are each a transaction
 _POSTGRESQL: dict[str, Any] = {
     "pool_size": 8,  # of one process; more would wait for each other in the database instead of here
     "max_overflow": 0,  # one more than the pool keeps would be opened, taught every statement, and closed again
@@ -66,7 +66,7 @@ class Database:
         one_moment = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         # SQLite's driver is in that state anyway, and SQLAlchemy would take it out again
         no_transaction = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
-        self._alone = self.engine.execution_options(**{_ALONE: True}, **no_transaction)
+        self._alone = self.engine.execution_options(**{ALONE: True}, **no_transaction)
         self._reading = self.engine.execution_options(**{_READ_ONLY: True}, **one_moment)
 
     @asynccontextmanager
@@ -83,7 +83,7 @@ class Database:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[AsyncSession]:
-        """For one statement, which is a transaction by itself: a third of the way that `begin` and `read` go."""
+        """For one statement, or several that are whole each by itself: a third of the way that `begin` and `read` go."""
         async with AsyncSession(self._alone, expire_on_commit=False) as session:
             yield session
 
@@ -108,7 +108,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
-    if options.get(_ALONE, False):
+    if options.get(ALONE, False):
         return
     read_only = options.get(_READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

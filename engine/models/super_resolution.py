@@ -55,9 +55,8 @@ class ResNetBlock(nn.Module):
         same = width_in == width_out and resample is None
         self.res_block = nn.Identity() if same else nn.Conv2d(width_in, width_out, 1)
         self._folds = resample == "up"
-        self.register_buffer(
-            "folded_kernel", None, persistent=False
-        )  # buffers, so that they move and are copied with the weights
+        # buffers, so that they move and are copied with the weights
+        self.register_buffer("folded_kernel", None, persistent=False)
         self.register_buffer("folded_bias", None, persistent=False)
         self.register_load_state_dict_post_hook(_unfold)  # type: ignore[no-untyped-call]
 

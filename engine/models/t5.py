@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from engine.models.network import Network, keeps_config
 
 _HALF_RANGE = torch.finfo(torch.float16).max
+_WIDEST_PRODUCT = 65280.0  # the largest bfloat16 that float16 holds
 _GATES: Mapping[str, Callable[[Tensor], Tensor]] = {"gated-silu": F.silu, "gated-gelu": partial(F.gelu, approximate="tanh")}
 
 
@@ -64,7 +65,10 @@ class GatedFeedForward(nn.Module):
         self.wo = nn.Linear(d_ff, d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.wo(self._gate(self.wi_0(x)) * self.wi_1(x))
+        gated = self._gate(self.wi_0(x)) * self.wi_1(x)
+        if gated.dtype == torch.float16 or self.wo.weight.dtype == torch.int8:  # layers of 8 bits read float16
+            gated = gated.clamp(-_WIDEST_PRODUCT, _WIDEST_PRODUCT)
+        out: Tensor = self.wo(gated)
         return out
 
 

@@ -106,6 +106,8 @@ def load(folder: Folder, device: torch.device) -> ConceptChecker:
     checker = ConceptChecker(network)
     try:
         checker(new_image("RGB", (_BLANK_SIDE, _BLANK_SIDE), "white"))
+    except torch.OutOfMemoryError:
+        raise  # the files are good
     except Exception as error:
         raise folder.broken(f"{folder.path / _FOLDER} cannot judge a blank picture ({error})") from error
     return checker

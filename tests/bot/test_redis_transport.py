@@ -18,7 +18,8 @@ def own_redis() -> Iterator[Redis]:
         yield server
 
 
-def test_a_message_that_was_done_while_redis_was_away_is_no_longer_in_hand(own_redis: Redis) -> None:
+@pytest.mark.parametrize("end", ["ack", "reject", "requeue"])
+def test_a_message_that_ended_while_redis_was_away_is_no_longer_in_hand(own_redis: Redis, end: str) -> None:
     redis_transport.register()
     with Connection(own_redis.url) as connection:
         channel = connection.channel()
@@ -31,7 +32,7 @@ def test_a_message_that_was_done_while_redis_was_away_is_no_longer_in_hand(own_r
         own_redis.kill()
 
         with pytest.raises(connection.connection_errors):
-            in_hand.ack()
+            getattr(in_hand, end)()
 
         assert channel.qos.can_consume()
         own_redis.start()

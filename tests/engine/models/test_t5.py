@@ -60,11 +60,13 @@ def test_distances_have_the_buckets_of_transformers():
     assert torch.equal(buckets(distances, 32, 128), T5Attention._relative_position_bucket(distances))
 
 
-def test_half_precision_never_leaves_its_range():
+@pytest.mark.parametrize(("of_gates", "of_products"), [(10, 3e4), (1e4, 1)])
+def test_half_precision_never_leaves_its_range(of_gates: float, of_products: float):
     ours, _ = pair("gated-silu")
     feed_forward = ours.encoder.block[0].layer[1].DenseReluDense
-    feed_forward.wi_1.weight.data *= 10
-    feed_forward.wo.weight.data *= 3e4
+    feed_forward.wi_0.weight.data *= max(of_gates / 10, 1)
+    feed_forward.wi_1.weight.data *= of_gates
+    feed_forward.wo.weight.data *= of_products
     reached: list[float] = []
     ours.encoder.block[0].register_forward_hook(lambda block, given, out: reached.append(float(out.abs().max())))
 

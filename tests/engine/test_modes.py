@@ -103,8 +103,9 @@ def test_what_one_mode_lacks_stops_that_mode_alone(small_family: str, every_mode
     assert bytes_of(engine, FLASH)
 
 
-def test_a_lane_that_needs_a_unet_at_once_says_at_loading_what_is_missing(small_family: str, tmp_path: Path):
+def test_a_lane_says_at_loading_what_it_cannot_do_without(small_family: str, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(WeightsError, match=r"conditioning_flash|tokenizer|unet_flash"):
         load(small_family, ["flash"], weights=tmp_path / "empty")
-    load(small_family, ["edit"], weights=tmp_path / "empty")
+    with pytest.raises(WeightsError, match="safety_checker"):
+        load(small_family, ["edit"], weights=tmp_path / "empty")

@@ -17,12 +17,15 @@ $(READY): pyproject.toml constraints.txt $(wildcard locales/*/LC_MESSAGES/*.po)
 demo: setup
 	$(BIN)/kandinsky-bot demo
 
+# One process more than cores have the smallest machines: tests wait for other processes a third of their time.
+IN_PARALLEL := -n 3 --dist loadfile
+
 test: setup servers
-	$(BIN)/pytest -m 'not long and not gpu and not alone' -n 2 --dist loadfile
+	$(BIN)/pytest -m 'not long and not gpu and not alone' $(IN_PARALLEL)
 	$(BIN)/pytest tests/chaos -m 'alone and not long'
 
 test-long: setup servers
-	$(BIN)/pytest -m 'not gpu and not alone' -n 2 --dist loadfile
+	$(BIN)/pytest -m 'not gpu and not alone' $(IN_PARALLEL)
 	$(BIN)/pytest tests/chaos -m alone
 
 # What tests run privately. Without root or apt the tests of what is missing are skipped, except in CI.

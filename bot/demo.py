@@ -22,6 +22,7 @@ from sandbox.shown import Shown
 from storage.database import Database
 from storage.schema import migrate
 
+_LAST_PORT = 65535
 _TOKEN = "424242:SANDBOX-token-that-opens-nothing-else"  # noqa: S105  the sandbox's own
 _NAMES = {"en": "Anna", "ru": "Анна"}
 _ANSWER_S = 60.0
@@ -78,8 +79,13 @@ class Demo:
     async def run(self) -> int:
         """Run the demo; with steps, play them and end: 0, or 1 when an answer did not come in time."""
         storage = demo_storage(self.data)
-        storage.folder.mkdir(parents=True, exist_ok=True)
-        lock = _lock(storage.folder)
+        if not 0 <= self.port <= _LAST_PORT:
+            raise SettingsError(f"--port: goes from 0 (any free one) to {_LAST_PORT}, not {self.port}")
+        try:
+            storage.folder.mkdir(parents=True, exist_ok=True)
+            lock = _lock(storage.folder)
+        except OSError as error:
+            raise SettingsError(f"--data: {storage.folder} cannot be used: {error.strerror}. Give another folder.") from None
         await self._migrate(storage)
         sandbox = await self._open_sandbox()
         children = engine_children(catalog.DEFAULT_FAMILY, sandbox_environment(sandbox, storage))
@@ -90,7 +96,7 @@ class Demo:
             if self.steps:
                 return await self._with(supervisor, self._play(person))
             print(f"Open the chat: {sandbox.url}/   (stop with Ctrl+C)", flush=True)
-            print("The model loads for some seconds more; what you write meanwhile waits for it.", flush=True)
+            print("The bot and its model load for some seconds more; what you write meanwhile waits for them.", flush=True)
             await supervisor
             return 0
         finally:

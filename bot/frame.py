@@ -86,11 +86,12 @@ class Desk:
 
     async def say(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, choices: Sequence[Choice] = ()) -> None:
         params = {**(values or {}), "choices": [{"label": choice.label, "prompt": choice.prompt} for choice in choices]}
-        await self._owe(actor, _notice(actor, key, _key(actor), params))
+        await self._owe(actor, _notice(actor, key, _key(actor), params, reply=_refused(actor, key)))
 
     async def screen(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None:
         message_id = actor.message_id if edit else None
-        await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id))
+        reply = None if edit else _refused(actor, key)
+        await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id, reply=reply))
 
     async def ask(self, dialogs: Dialogs, actor: Actor, key: str, dialog: StorageKey, answer: State) -> None:
         """In one transaction: a question of which no answer was expected would have its answer drawn."""
@@ -164,6 +165,11 @@ class Desk:
 def _key(actor: Actor) -> str:
     """An update is answered once, however often it is handled."""
     return f"u:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{actor.update_id}"
+
+
+def _refused(actor: Actor, key: str) -> int | None:
+    """What a refusal is about, to be shown above it: of several wishes, a person must know which one was refused."""
+    return actor.message_id if key.startswith("refused.") else None
 
 
 def _notice(

@@ -76,6 +76,13 @@ async def test_a_bad_text_gets_one_answer(house: House, name: str) -> None:
     assert await house.jobs() == 0
 
 
+async def test_a_refusal_stands_under_the_words_that_are_refused(house: House) -> None:
+    said = await house.anna.says("banana")
+    await house.gets(house.last())
+    (answer,) = house.said()
+    assert answer.reply_to == said.id
+
+
 async def test_t1_a_photo_without_a_caption_gets_one_answer(house: House) -> None:
     photo = [{"file_id": "x", "file_unique_id": "y", "width": 10, "height": 10}]
     for caption in ({}, {"caption": ""}):

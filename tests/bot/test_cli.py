@@ -25,6 +25,9 @@ MENDABLE = {
     "worker without weights": (["worker", "--family", "kandinsky-3.1"], {}, "weights of kandinsky-3.1"),
     "unknown lane": (["worker", "--lanes", "upscale"], {}, "--lanes"),
     "database": (["migrate"], {"DATABASE_URL": "nonsense"}, "DATABASE_URL"),
+    "port": (["demo", "--port", "99999"], {}, "--port"),
+    "negative port": (["demo", "--port", "-1"], {}, "--port"),
+    "demo folder": (["demo", "--data", "/proc/nowhere"], {}, "--data"),
     "photo": (["demo", "--photo", "/no/such/file.jpg"], {}, "--photo"),
 }
 

@@ -1,24 +1,31 @@
 # Each target does what it needs on a fresh Debian or Ubuntu machine, and nothing twice.
 PYTHON ?= python3
 BIN := .venv/bin
+RUNS := .venv/.runs
 READY := .venv/.ready
 
 .PHONY: setup servers chaos demo test test-long lint bench bench-gpu
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt $(wildcard locales/*/LC_MESSAGES/*.po)
+# What the bot needs, and no more: a newcomer waits for this.
+$(RUNS): pyproject.toml constraints.txt $(wildcard locales/*/LC_MESSAGES/*.po)
+	@echo "Installing: some minutes and 1.5 GB, the first time."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	$(BIN)/pybabel --quiet compile --directory locales --domain bot
+	touch $(RUNS)
+
+$(READY): $(RUNS)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
-demo: setup
+demo: $(RUNS)
 	$(BIN)/kandinsky-bot demo
 
-# One process more than cores have the smallest machines: tests wait for other processes a third of their time.
-IN_PARALLEL := -n 3 --dist loadfile
+# More processes than the smallest machine has cores: tests wait for other processes a third of their time.
+IN_PARALLEL := -n 4 --dist loadfile
 
 test: setup servers
 	$(BIN)/pytest -m 'not long and not gpu and not alone' $(IN_PARALLEL)

@@ -409,7 +409,7 @@ def _run(database: QuickDatabase, examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(600)  # half a minute of computing, on a machine that may have other work
 def test_no_order_of_faults_loses_doubles_or_overcharges(database: QuickDatabase, no_pixels: None, errors: list[str]) -> None:
-    _run(database, examples=200, steps=12)
+    _run(database, examples=100, steps=12)
     assert errors == []
 
 

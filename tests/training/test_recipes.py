@@ -98,6 +98,7 @@ def test_the_tokenizer_reads_case_markup_and_yo_alike() -> None:
 COMMAND = [sys.executable, "-m", "training", "text-encoder", "--steps", "30", "--batch", "4", "--save-every", "0", "--cache"]
 
 
+@pytest.mark.long  # three processes; `tests/training/learning.py` stops and resumes each recipe within one
 def test_a_killed_run_goes_on_along_the_same_loss_curve(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([*COMMAND, str(tmp_path / "whole")], env=environment, check=True, capture_output=True)

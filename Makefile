@@ -25,7 +25,7 @@ demo: $(RUNS)
 	$(BIN)/kandinsky-bot demo
 
 # More processes than the smallest machine has cores: tests wait for other processes a third of their time.
-IN_PARALLEL := -n 4 --dist loadfile
+IN_PARALLEL := -n 3 --dist loadfile
 
 test: setup servers
 	$(BIN)/pytest -m 'not long and not gpu and not alone' $(IN_PARALLEL)

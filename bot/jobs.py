@@ -130,9 +130,9 @@ class Jobs:
         async with self._db.alone() as session:
             return await JobRepository(session).active_of(user.id)
 
-    async def queue_view(self, job: Job) -> tuple[QueueView, Timing | None]:
-        """Place, workers and measured times for a waiting job's status line."""
-        return await self._queues.view(job, size_of(job))
+    async def queue_view(self, job: Job, asked: bool = False) -> tuple[QueueView, Timing | None]:
+        """Place, workers and measured times for a waiting job's status line; `asked`: for a person who asks, see `QueueLook`."""
+        return await self._queues.view(job, size_of(job), asked)
 
     async def release(self, worker_id: str, why: str, crashed: bool) -> None:
         """Give back what a worker that is gone was drawing, and ring for it."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from storage.database import Database
-from storage.domain import Job, QueueView, Timing
+from storage.domain import Job, JobState, QueueView, Timing
 from storage.repositories.queues import QueueRepository, Views
 from storage.repositories.workers import TimingRepository
 
@@ -28,20 +28,25 @@ class QueueLook:
         self._looks: dict[tuple[str, str], _Look] = {}
         self._one_at_a_time: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def view(self, job: Job, size: str) -> tuple[QueueView, Timing | None]:
-        """Place, workers and measured times for a waiting job of this size."""
+    async def view(self, job: Job, size: str, asked: bool = False) -> tuple[QueueView, Timing | None]:
+        """Place, workers and measured times for a waiting job of this size.
+
+        asked: the answer is shown as it is, and not mended by a later one, so a look from before this job will not do.
+        """
         look = await self._look(job.family, job.lane)
+        if asked and job.state == JobState.QUEUED and job not in look.views:
+            look = await self._look(job.family, job.lane, anew=True)
         if job in look.views:
             return look.views.of(job), look.timings.get(size)
         async with self._db.alone() as session:
             standing = await QueueRepository(session).standing(job)
         return look.views.of(job, standing), look.timings.get(size)
 
-    async def _look(self, family: str, lane: str) -> _Look:
+    async def _look(self, family: str, lane: str, anew: bool = False) -> _Look:
         async with self._one_at_a_time[family, lane]:
             look = self._looks.get((family, lane))
             began = time.monotonic()
-            if look is None or look.until <= began:
+            if look is None or look.until <= began or anew:
                 async with self._db.read() as session:
                     views = await QueueRepository(session).views(family, lane, self._alive_s)
                     timings = await TimingRepository(session).of_queue(family, lane)

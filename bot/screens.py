@@ -103,13 +103,13 @@ class Screens:
 
     async def _status(self, job: Job, language: str) -> str:
         waits = job.state == JobState.QUEUED
-        view, timing = await self._jobs.queue_view(job) if waits else (None, None)
+        view, timing = await self._jobs.queue_view(job, asked=True) if waits else (None, None)
         return self._messages.status_text(job, language, view, timing)
 
     async def _turn(self, jobs: list[Job], language: str) -> str:
         """Where this person stands among all who wait, by people."""
         waits = next((job for job in jobs if job.state == JobState.QUEUED), jobs[0])
-        view, _ = await self._jobs.queue_view(waits)
+        view, _ = await self._jobs.queue_view(waits, asked=True)
         return self._messages.turn(view, waits.state == JobState.QUEUED, language)
 
     async def _thumbnails(self, user_id: int, kept: list[Kept]) -> list[bytes | None]:

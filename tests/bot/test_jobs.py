@@ -165,6 +165,18 @@ async def test_the_status_line_gets_place_workers_and_time(store: Store, databas
     assert (view.place, view.workers, timing) == (1, 1, Timing(2, 3))
 
 
+async def test_who_asks_is_told_of_everybody_who_waits_now(
+    store: Store, jobs: Jobs, wishes: Wishes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.queue_look._SHARE", 1e-9)  # a look is then good for ever
+    waiting = []
+    for _ in range(3):
+        waiting.append((await jobs.submit(await wishes.message(await store.user()), REQUEST)).job)
+        await jobs.queue_view(waiting[0])
+    view, _ = await jobs.queue_view(waiting[2], asked=True)
+    assert (view.people_before, view.people) == (2, 3)
+
+
 # Cancel
 
 

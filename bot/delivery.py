@@ -82,8 +82,9 @@ class Deliverer:
         self._wake.set()
 
     async def take_over(self) -> None:
-        """Begin after another deliverer: what it was sending has an unknown fate."""
+        """Begin after another deliverer: what it was sending has an unknown fate, and what it was told counts for us."""
         await self._outbox.interrupted()
+        self.limiter.rest(await self._outbox.rests())
 
     async def run(self) -> None:
         """Deliver until cancelled, then let the calls in flight end. Raises: SettingsError once the token is revoked."""
@@ -191,7 +192,7 @@ class Deliverer:
             await self._outbox.status_sent(job, tried.answer.message_id)
             self._own_errors.forget(delivery)
         elif tried.fate == Fate.NOT_APPLIED:
-            await self._outbox.again(job.id, 0, self._delay(job.chat_id, tried, delivery.attempt), tried.error)
+            await self._outbox.again(job.id, 0, await self._delay(job.chat_id, tried, delivery.attempt), tried.error)
         else:
             state = SendState.UNKNOWN if tried.fate == Fate.AMBIGUOUS else SendState.FAILED
             await self._outbox.settled(job.id, 0, state, tried.error)
@@ -204,7 +205,7 @@ class Deliverer:
         self._shown[job.id] = (said.text, time.monotonic())
         tried = await self._try(self._calls.edit_text(job.chat_id, job.status_message_id, said))
         if tried.retry_s:
-            self.limiter.pause(job.chat_id, tried.retry_s)
+            await self._outbox.resting(self.limiter.pause(job.chat_id, tried.retry_s))
 
     async def _send_result(self, delivery: Delivery, job: Job, language: str) -> None:
         log_about(job=job.public_id)
@@ -238,7 +239,8 @@ class Deliverer:
         if tried.answer is not None:
             await self._outbox.again(job.id, 1, 0.0, None, unknown=True, message_id=tried.answer.message_id)
         elif tried.fate in (Fate.NOT_APPLIED, Fate.AMBIGUOUS):
-            await self._outbox.again(job.id, 1, self._delay(job.chat_id, tried, delivery.attempt), tried.error, unknown=True)
+            delay_s = await self._delay(job.chat_id, tried, delivery.attempt)
+            await self._outbox.again(job.id, 1, delay_s, tried.error, unknown=True)
         else:
             await self._after_result(delivery, job, tried, None, form, safe=False)
 
@@ -257,7 +259,7 @@ class Deliverer:
             metrics.job("delivered")
             log.info("delivered")
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
-            delay_s = self._delay(job.chat_id, tried, delivery.attempt)
+            delay_s = await self._delay(job.chat_id, tried, delivery.attempt)
             await self._outbox.again(job.id, 1, delay_s, tried.error, unknown=delivery.state == SendState.UNKNOWN)
         elif tried.fate == Fate.AMBIGUOUS:
             await self._outbox.settled(job.id, 1, SendState.UNKNOWN, tried.error)
@@ -295,7 +297,7 @@ class Deliverer:
             await self._outbox.notice_done(notice, SendState.SENT, message_id)
             self._own_errors.forget(notice)
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
-            await self._outbox.notice_again(notice, self._delay(notice.chat_id, tried, notice.attempt), tried.error)
+            await self._outbox.notice_again(notice, await self._delay(notice.chat_id, tried, notice.attempt), tried.error)
         elif tried.fate == Fate.AMBIGUOUS and notice.state != SendState.UNKNOWN:
             await self._outbox.notice_done(notice, SendState.UNKNOWN, None, tried.error)
         else:
@@ -304,10 +306,10 @@ class Deliverer:
             self._own_errors.forget(notice)
             await self._if_blocked(tried.fate, notice.user_id, notice.chat_id)
 
-    def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
+    async def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
         """How long to wait before the next try: as told, or 0.5 s doubling to 60 s."""
         if tried.retry_s:
-            self.limiter.pause(chat_id, tried.retry_s)
+            await self._outbox.resting(self.limiter.pause(chat_id, tried.retry_s))
             return tried.retry_s
         return backoff(attempts)
 

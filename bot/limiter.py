@@ -1,11 +1,12 @@
 """How fast the bot may speak: overall, per chat, per group; and what Telegram's `retry_after` says goes first."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bot.settings import LimitSettings
 
+EVERY_CHAT = 0  # stands for the whole bot where a chat is named; no chat has this number
 _CHAT_BURST = 3.0  # messages that one chat may get at once
 
 
@@ -35,12 +36,11 @@ class Limiter:
         self._chats: dict[int, Bucket] = {}
         self._paused: dict[int, float] = {}
         self._told = (0, float("-inf"))  # the chat that got the newest 429, and when
-        self._bot_paused_until = 0.0
 
     def take(self, chat_id: int, reserve: float = 0.0) -> bool:
         """Take leave to send one message now; `reserve` tokens of the bot's are kept back for weightier ones."""
         now = self._clock()
-        if now < self._bot_paused_until or now < self._paused.get(chat_id, 0.0):
+        if now < max(self._paused.get(EVERY_CHAT, 0.0), self._paused.get(chat_id, 0.0)):
             return False
         chat = self._chats.get(chat_id)
         if chat is None:
@@ -52,13 +52,24 @@ class Limiter:
         chat.tokens -= 1
         return True
 
-    def pause(self, chat_id: int, retry_after_s: float) -> None:
-        """Obey a 429: this chat rests a little longer than told; two chats told within a second rest the whole bot."""
+    def pause(self, chat_id: int, retry_after_s: float) -> dict[int, float]:
+        """Obey a 429: this chat rests a little longer than told; two chats told within a second rest the whole bot.
+
+        Returns who rests now, `EVERY_CHAT` perhaps among them, and for how many seconds.
+        """
         now = self._clock()
-        until = now + retry_after_s * 1.1
+        resting = {chat_id: retry_after_s * 1.1}
         if chat_id != self._told[0] and now - self._told[1] <= 1:
-            self._bot_paused_until = max(self._bot_paused_until, until)
-        self._paused[chat_id], self._told = until, (chat_id, now)
+            resting[EVERY_CHAT] = retry_after_s * 1.1
+        self._told = (chat_id, now)
+        self.rest(resting)
+        return resting
+
+    def rest(self, seconds: Mapping[int, float]) -> None:
+        """Say nothing to these chats for so long; a rest that is longer already stays."""
+        now = self._clock()
+        for chat_id, rest_s in seconds.items():
+            self._paused[chat_id] = max(self._paused.get(chat_id, 0.0), now + rest_s)
 
     def forget_idle(self) -> None:
         """Drop chats that have all their tokens again, so that memory does not grow with people."""

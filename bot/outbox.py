@@ -1,6 +1,6 @@
 """What is owed to chats, read and settled in SQL: each method is one transaction, or one statement, of the deliverer."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from aiogram.types import Document, PhotoSize
@@ -10,7 +10,7 @@ from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
-from storage.repositories.outgoing import DeliveryRepository, Lease, NoticeRepository
+from storage.repositories.outgoing import DeliveryRepository, Lease, NoticeRepository, PauseRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.users import UserRepository
 
@@ -150,6 +150,18 @@ class Outbox:
             state = SendState.UNKNOWN if now in (SendState.SENDING, SendState.UNKNOWN) else owed.state
             await deliveries.mark(*at, state, retry_s=delay_s, error=error)
             return state == SendState.PENDING or owed.ordinal != 0
+
+    async def resting(self, seconds: Mapping[int, float]) -> None:
+        """Telegram wants silence in these chats: whoever delivers next must know it, too."""
+        async with self._db.begin() as session:
+            await PauseRepository(session).put(self._bot_id, seconds)
+
+    async def rests(self) -> dict[int, float]:
+        """The chats that rest, each with the seconds left; those that do no more are forgotten."""
+        async with self._db.begin() as session:
+            pauses = PauseRepository(session)
+            await pauses.forget_ended(self._bot_id)
+            return await pauses.left(self._bot_id)
 
     async def blocked(self, user_id: int, chat_id: int) -> None:
         """The person blocked the bot: their waiting jobs end, quietly.

@@ -8,7 +8,7 @@ import hmac
 import json
 import logging
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,7 @@ LARGEST_BODY = 1024 * 1024  # bytes; Telegram's updates have some kilobytes
 _SECRET_HEADER = b"x-telegram-bot-api-secret-token"
 _RETRY_S = "5"
 _IDLE_S = 75.0
+_LAST_S = 5.0  # for what is being written when this process stops
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Webhook:
         self._url, self._path, self._listen = settings.url, settings.path, web_settings
         self._secret = settings.secret.get_secret_value()
         self._patience = patience or Patience()
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def announce(self) -> None:
         """Tell Telegram where to send updates, until it has heard. Raises: SettingsError for an address that it refuses."""
@@ -103,6 +105,8 @@ class Webhook:
             if server is not None:
                 server.close()
             await runner.cleanup()
+            if self._writing:  # what is cancelled by now, and has not ended
+                await asyncio.wait(self._writing, timeout=_LAST_S)
 
     async def _receive(self, request: web.Request) -> web.Response:
         response = await self._answer(request)
@@ -145,13 +149,30 @@ class Webhook:
     async def _store(self, entry: Entry) -> web.Response:
         with logging_about(update=entry[0]):
             try:
-                async with asyncio.timeout(self._patience.store_s), self._db.begin() as session:
-                    await take_in(session, self._bot.id, [entry])
+                await self._in_time(self._write(entry))
             except Exception as error:  # whatever it was, Telegram keeps the update and comes again
                 log.error("update not stored: %s", type(error).__name__)
                 return _refusal(503, "not stored; come again", **{"Retry-After": _RETRY_S})
         self._arrived.set()
         return web.Response()
+
+    async def _in_time(self, writing: Coroutine[Any, Any, None]) -> None:
+        """Wait for it no longer than we may: a driver that is cancelled first ends what it has begun, however long that takes.
+
+        Raises: TimeoutError, and whatever the writing raises.
+        """
+        task = asyncio.create_task(writing)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        await asyncio.wait({task}, timeout=self._patience.store_s)
+        if not task.done():
+            task.cancel()
+            raise TimeoutError
+        task.result()
+
+    async def _write(self, entry: Entry) -> None:
+        async with self._db.begin() as session:
+            await take_in(session, self._bot.id, [entry])
 
 
 def read_update(body: bytes) -> Entry:

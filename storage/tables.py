@@ -202,6 +202,16 @@ class NoticeRow(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
 
+class PauseRow(Base):
+    """Until when Telegram wants no messages of a bot in a chat; who delivers next must know it. Chat 0 is all of them."""
+
+    __tablename__ = "pause"
+
+    bot_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    chat_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    until: Mapped[float]
+
+
 class QuotaLedgerRow(Base):
     """Pictures reserved, then either kept (`commit`) or given back (`refund`), each at most once a job."""
 

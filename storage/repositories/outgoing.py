@@ -1,17 +1,17 @@
 """Messages on their way out: what each job owes its chat, and notices. Only `bot/delivery` reads this."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, case, exists, false, func, insert, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, FromClause, case, delete, exists, false, func, insert, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.database import db_now
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState, new_public_id
 from storage.errors import LostLease
-from storage.tables import DeliveryRow, JobRow, LeaseRow, NoticeRow
+from storage.tables import DeliveryRow, JobRow, LeaseRow, NoticeRow, PauseRow
 
 _DELIVERY, _NOTICE = DeliveryRow.__table__, NoticeRow.__table__  # written past the session, which need not remember them
 _ADD = insert(_NOTICE).values(created_at=db_now()).inline()  # type: ignore[arg-type]
@@ -209,6 +209,32 @@ class NoticeRepository:
             select(NoticeRow.params).where(NoticeRow.public_id == public_id, NoticeRow.user_id == user_id)
         )
         return json.loads(params) if params else None
+
+
+class PauseRepository:
+    """How long Telegram wants silence, by chat; chat 0 stands for all."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def put(self, bot_id: int, seconds: Mapping[int, float]) -> None:
+        """Write that these chats rest from now on; a rest that is longer already stays."""
+        now = (await self._session.scalar(select(db_now()))) or 0.0
+        for chat_id, rest_s in seconds.items():
+            row = await self._session.get(PauseRow, (bot_id, chat_id))
+            if row is None:
+                self._session.add(PauseRow(bot_id=bot_id, chat_id=chat_id, until=now + rest_s))
+            else:
+                row.until = max(row.until, now + rest_s)
+
+    async def left(self, bot_id: int) -> dict[int, float]:
+        """Return the seconds that each resting chat still rests."""
+        rest = (PauseRow.until - db_now()).label("rest")
+        rows = await self._session.execute(select(PauseRow.chat_id, rest).where(PauseRow.bot_id == bot_id, rest > 0))
+        return {row.chat_id: row.rest for row in rows}
+
+    async def forget_ended(self, bot_id: int) -> None:
+        await self._session.execute(delete(PauseRow).where(PauseRow.bot_id == bot_id, PauseRow.until <= db_now()))
 
 
 def _open(table: FromClause, state: SendState) -> ColumnElement[bool]:

@@ -5,12 +5,13 @@ import contextlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
 
 from bot.delivery import Deliverer
+from bot.limiter import Limiter
 from sandbox.person import Person
 from sandbox.server import Sandbox
 from sandbox.shown import Shown
@@ -51,6 +52,7 @@ class Post:
         self.now[0] += wait_s
         for table in ("delivery", "notice"):
             await self.store.sql(f"UPDATE {table} SET next_at = next_at - :wait", wait=wait_s)  # noqa: S608
+        await self.store.sql("UPDATE pause SET until = until - :wait", wait=wait_s)
         await self.deliverer.tick()
         while self.deliverer._tasks:
             await asyncio.gather(*self.deliverer._tasks)
@@ -69,6 +71,11 @@ class Post:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    async def hand_over(self) -> None:
+        """Let another process deliver from here on, which knows what is in SQL and nothing else."""
+        self.deliverer = replace(self.deliverer, limiter=Limiter(lambda: self.now[0]))
+        await self.deliverer.take_over()
 
     async def drawn(self, count: int = 4, **changes: Any) -> Job:
         """Queue a job and draw it at once: its status and its result are owed."""

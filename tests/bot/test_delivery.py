@@ -86,6 +86,36 @@ async def test_progress_is_shown_in_the_status(post: Post) -> None:
     assert (await post.store.get(job)).status_message_id == post.said[0].id
 
 
+async def test_who_delivers_next_obeys_what_its_predecessor_was_told(post: Post) -> None:
+    post.box.faults.too_many_requests("sendMessage", retry_after=30)
+    await post.owe(key="cancel.nothing")
+    await post.turn(1)
+    await post.store.job(post.user)
+    await post.hand_over()
+    await post.turn(29)
+    assert post.said == []
+    await post.turn(4)
+    await post.turn(4)
+    assert len(post.said) == 2
+
+
+async def test_what_was_told_about_progress_counts_for_who_delivers_next(post: Post) -> None:
+    await post.store.job(post.user)
+    await post.turn()
+    running = await post.store.claimed()
+    async with post.store.database.begin() as session:
+        await JobRepository(session).heartbeat(running, "step", 2, 4, 30)
+    post.box.faults.too_many_requests("editMessageText", retry_after=30)
+    post.deliverer._shown.clear()  # long ago
+    await post.turn()
+    await post.owe(key="cancel.nothing")
+    await post.hand_over()
+    await post.turn(29)
+    assert len(post.said) == 1
+    await post.turn(4)
+    assert len(post.said) == 2
+
+
 async def test_a_status_that_has_not_changed_is_not_edited(post: Post) -> None:
     await post.store.job(post.user)
     async with post.running():

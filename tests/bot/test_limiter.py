@@ -105,6 +105,16 @@ def test_two_chats_told_within_a_second_stop_the_bot(limiter: Limiter, clock: Cl
     assert limiter.take(3)
 
 
+def test_what_a_pause_says_rests_the_same_chats_elsewhere(limiter: Limiter, clock: Clock) -> None:
+    other = Limiter(clock)
+    other.rest(limiter.pause(1, 30))
+    assert (other.take(1), other.take(3)) == (False, True)
+    other.rest(limiter.pause(2, 30))
+    assert not other.take(3)
+    clock.now += 33.1
+    assert other.take(1)
+
+
 def test_two_chats_told_long_after_each_other_do_not_stop_the_bot(limiter: Limiter, clock: Clock) -> None:
     limiter.pause(1, 30)
     clock.now += 20

@@ -6,7 +6,7 @@ import pytest
 
 from storage.domain import Delivery, JobState, NewNotice, Notice, SendState
 from storage.errors import LostLease
-from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
+from storage.repositories.outgoing import DeliveryRepository, NoticeRepository, PauseRepository
 from storage.repositories.workers import LeaseRepository
 from tests.storage.made import BOT, Store
 
@@ -368,3 +368,16 @@ async def test_a_notice_whose_second_try_is_cut_off_is_given_up(store: Store) ->
             await DeliveryRepository(session).interrupted(BOT)
             states.append(await NoticeRepository(session).state(notice.id))
     assert states == [SendState.UNKNOWN, SendState.FAILED]
+
+
+async def test_a_rest_is_known_until_it_ends_and_never_gets_shorter(store: Store) -> None:
+    async with store.database.begin() as session:
+        pauses = PauseRepository(session)
+        await pauses.put(BOT, {10: 30.0, 0: 5.0, 11: -1.0})
+        await pauses.put(BOT, {10: 2.0, 0: 9.0})
+        await pauses.put(BOT + 1, {12: 60.0})
+    async with store.database.begin() as session:
+        pauses = PauseRepository(session)
+        assert {chat: round(rest_s) for chat, rest_s in (await pauses.left(BOT)).items()} == {10: 30, 0: 9}
+        await pauses.forget_ended(BOT)
+    assert await store.sql("SELECT chat_id FROM pause ORDER BY chat_id") == [(0,), (10,), (12,)]

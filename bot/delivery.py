@@ -47,6 +47,7 @@ _LOOK_S = 0.5  # between two looks at all that wait or are drawn
 _LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
 _PING_AFTER_S = 20.0
 _ORPHANS_S = 10.0  # between two looks for what a former deliverer was sending when it was cut off
+_LAST_S = 5.0  # for the calls in flight of a deliverer that ends; its successor heeds what they are told
 _PROGRESS_RESERVE = 8  # of the bot's tokens, kept back from progress for results and notices
 
 
@@ -76,15 +77,16 @@ class Deliverer:
         self._orphans_at = time.monotonic() + _ORPHANS_S  # when to look for rows that say `sending` though nobody sends them
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
         self._look_at = 0.0
+        self._new_until = 0.0  # a deliverer before us may be told to be silent until then
 
     def wake(self) -> None:
         """Something was just written that may be owed to a chat."""
         self._wake.set()
 
     async def take_over(self) -> None:
-        """Begin after another deliverer: what it was sending has an unknown fate, and what it was told counts for us."""
+        """Begin after another deliverer: what it was sending has an unknown fate, and what it is told counts for us."""
         await self._outbox.interrupted()
-        self.limiter.rest(await self._outbox.rests())
+        self._new_until = time.monotonic() + _LAST_S
 
     async def run(self) -> None:
         """Deliver until cancelled, then let the calls in flight end. Raises: SettingsError once the token is revoked."""
@@ -106,7 +108,7 @@ class Deliverer:
                 self._wake.clear()
         finally:
             if self._tasks:
-                _, late = await asyncio.wait(self._tasks, timeout=5)
+                _, late = await asyncio.wait(self._tasks, timeout=_LAST_S)
                 for task in late:  # whoever delivers next must not be doing it beside us
                     task.cancel()
 
@@ -117,6 +119,8 @@ class Deliverer:
         if self._own_errors.left_behind or began >= self._orphans_at:
             self._own_errors.left_behind, self._orphans_at = False, began + _ORPHANS_S
             await self._outbox.interrupted([owed for owed in self._busy.values() if owed])
+        if began < self._new_until:
+            self.limiter.rest(await self._outbox.rests())
         due = await self._outbox.due(watched=watch)
         for delivery, job, language in due.results:
             self._start(job.chat_id, partial(self._send_result, delivery, job, language), delivery)

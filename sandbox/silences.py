@@ -13,6 +13,7 @@ class Violation:
     method: str
     chat_id: int | None
     early_s: float
+    told_at: float  # seconds since 1970, like `wall_time`
     wall_time: float
 
 
@@ -25,18 +26,20 @@ class Silences:
     def __init__(self) -> None:
         self.in_flight_s = 0.5
         self.violations: list[Violation] = []
-        self._told: dict[int | str, tuple[float, float]] = {}
+        self._told: dict[int | str, tuple[float, float, float]] = {}  # told first, told what counts, until
 
     def tell(self, method: str, chat_id: int | None, retry_after_s: float) -> None:
         """Note that a call was answered 429."""
         now = time.monotonic()
         key = method if chat_id is None else chat_id
-        since, until = self._told.get(key, (now, now))
-        self._told[key] = (since if until > now else now, max(until, now + retry_after_s))
+        since, _, until = self._told.get(key, (now, now, now))
+        if now + retry_after_s > until:
+            self._told[key] = (since if until > now else now, now, now + retry_after_s)
 
     def arrive(self, method: str, chat_id: int | None) -> None:
         """Note a call that came in."""
         now = time.monotonic()
-        since, until = self._told.get(method if chat_id is None else chat_id, (now, now))
+        since, told, until = self._told.get(method if chat_id is None else chat_id, (now, now, now))
         if now < until and now > since + self.in_flight_s:
-            self.violations.append(Violation(method, chat_id, until - now, time.time()))
+            wall = time.time()
+            self.violations.append(Violation(method, chat_id, until - now, wall - (now - told), wall))

@@ -4,9 +4,10 @@ import pytest
 
 from storage.domain import JobState, WorkerState
 from storage.repositories.jobs import JobRepository
+from storage.repositories.outgoing import PauseRepository
 from storage.repositories.workers import WorkerRepository
 from tests.bot.post import Post
-from tests.storage.made import FAMILY, LANES
+from tests.storage.made import BOT, FAMILY, LANES
 
 
 async def test_an_accepted_wish_gets_one_status_under_the_message_with_a_way_to_stop(post: Post) -> None:
@@ -97,6 +98,17 @@ async def test_who_delivers_next_obeys_what_its_predecessor_was_told(post: Post)
     await post.turn(4)
     await post.turn(4)
     assert len(post.said) == 2
+
+
+async def test_what_a_predecessor_is_still_told_counts_at_once(post: Post) -> None:
+    await post.hand_over()
+    async with post.store.database.begin() as session:
+        await PauseRepository(session).put(BOT, {post.person.id: 30})
+    await post.owe(key="cancel.nothing")
+    await post.turn(29)
+    assert post.said == []
+    await post.turn(4)
+    assert len(post.said) == 1
 
 
 async def test_what_was_told_about_progress_counts_for_who_delivers_next(post: Post) -> None:

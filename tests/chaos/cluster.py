@@ -44,7 +44,7 @@ class Cluster:
     draw_s: float
     bots: tuple[str, ...]
     children: dict[str, Child] = field(default_factory=dict)
-    restarts: int = 0
+    deaths: list[tuple[str, float]] = field(default_factory=list)  # of whom, and when in seconds since 1970
     _keepers: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def start(self) -> None:
@@ -77,7 +77,7 @@ class Cluster:
             await child.start()
             assert child.process is not None
             await child.process.wait()
-            self.restarts += 1
+            self.deaths.append((child.name, time.time()))
 
     async def stop(self) -> None:
         for keeper in self._keepers:

@@ -32,7 +32,7 @@ class Size:
 _FULL_LEASES = Size(wishes=60, people=30, rounds=1, limit_s=600, settings={}, draw_s=4, faults=("worker",) * 4, again_s=40)
 SIZES = {
     "leases": _FULL_LEASES,
-    "commit": Size(wishes=500, people=60, rounds=1, limit_s=240, bots=1),  # half of its time on a quiet machine of two cores
+    "commit": Size(wishes=500, people=60, rounds=1, limit_s=240),  # half of its time on a quiet machine of two cores
     "nightly": Size(wishes=10_000, people=500, rounds=10, limit_s=3600),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from engine.watch import Watch
 
 LATENT_CHANNELS = 4
 LATENT_SCALE = 8  # pixels per latent
+_ROUGH_SIDE = 64  # latents, of a picture that only shows how far its large original is
 
 Predict = Callable[[Tensor, int], Tensor]
 """From latents (B, 4, h, w) and the index of a step to the prediction (B, 4, h, w)."""
@@ -116,13 +118,32 @@ def run_steps(
     return latents
 
 
-def decode(networks: Networks, latents: Tensor) -> Image.Image:
+def encode(networks: Networks, pixels: Tensor, watch: Watch, preview: Callable[[], Image.Image]) -> Tensor:
+    """The latents (1, 4, H/8, W/8) of pixels (1, 3, H, W) in [-1, 1]; in tiles, each reported, if there are many."""
+
+    def told(done: int, total: int) -> None:
+        if done < total:
+            watch.finished("encode", done, total, preview)
+
+    tiles = tiling.SMOOTH_ENCODE_TILES
+    return tiling.encode(networks.movq, pixels.to(networks.device), told, networks.tiled_above, tiles)
+
+
+def decode(networks: Networks, latents: Tensor, on_tile: tiling.OnTile = tiling.no_report) -> Image.Image:
     """The picture of latents (1, 4, h, w); in tiles if it is large, such as a panorama.
 
     Raises: BadPicture.
     """
     with torch.inference_mode():  # a preview is decoded outside of the loop
-        return to_image(tiling.decode(networks.movq, latents, tiled_above=networks.tiled_above))
+        return to_image(tiling.decode(networks.movq, latents, on_tile, networks.tiled_above))
+
+
+def rough(networks: Networks, latents: Tensor) -> Image.Image:
+    """A small picture of latents (1, 4, h, w), quickly."""
+    scale = min(_ROUGH_SIDE / max(latents.shape[2:]), 1)
+    size = [max(round(side * scale), 1) for side in latents.shape[2:]]
+    with torch.inference_mode():
+        return decode(networks, F.interpolate(latents, size, mode="area"))
 
 
 def pictures_of(
@@ -130,7 +151,15 @@ def pictures_of(
 ) -> Drawn:
     """Decode latents (B, 4, h, w) one by one; `finish` makes of each what the person gets."""
     images: list[Image.Image] = []
+    tiles = 1  # of each picture
+
+    def told(done: int, total: int) -> None:
+        nonlocal tiles
+        tiles = total
+        if done < total:  # the last one is reported when the picture is there
+            watch.finished("decode", len(images) * total + done, len(seeds) * total, partial(rough, networks, latents[:1]))
+
     for latent in latents.split(1):
-        images.append(finish(decode(networks, latent)))
-        watch.finished("decode", len(images), len(seeds), partial(images.__getitem__, -1))
+        images.append(finish(decode(networks, latent, told)))
+        watch.finished("decode", len(images) * tiles, len(seeds) * tiles, partial(images.__getitem__, -1))
     return Drawn(tuple(images), tuple(seeds))

@@ -28,7 +28,7 @@ async def _drain_while_drawing(cluster: Cluster) -> int:
 
 @pytest.mark.timeout(180)
 async def test_what_would_take_long_is_given_back_to_another_worker(tmp_path: Path) -> None:
-    async with new_cluster("sqlite+filesystem", tmp_path, _PATIENT | {"JOB_DRAIN_S": "1"}, draw_s=8) as cluster:
+    async with new_cluster("sqlite+filesystem", tmp_path, _PATIENT | {"JOB_DRAIN_S": "1"}, draw_s=12) as cluster:
         assert await _drain_while_drawing(cluster) == 0
         audit = await cluster.sql("SELECT to_state, why FROM audit ORDER BY id")
         assert [why for state, why in audit if state == "queued"] == ["accepted", "drained"]

@@ -5,11 +5,10 @@ from functools import partial
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from engine.components import Networks
 from engine.conditioning import Context
-from engine.denoising import LATENT_CHANNELS, decode, pictures_of, predictor, prepare, run_steps
+from engine.denoising import LATENT_CHANNELS, decode, encode, pictures_of, predictor, prepare, rough, run_steps
 from engine.framing import Frame
 from engine.outcomes import Drawn
 from engine.pictures import opaque
@@ -66,16 +65,12 @@ def _redraw(
     frame = Frame.around(picture.size, networks.areas)
     seeds = tuple(image_seed(request, index) for index in range(request.num_images_per_prompt))
     noise = draw_noise(seeds, sampler.noise_count, (LATENT_CHANNELS, *frame.latents), networks.device)
-    clean = encode(networks, frame.fit(opaque(picture)))  # (1, 4, h, w)
+    fitted = frame.fit(opaque(picture))
+    clean = encode(networks, to_tensor(fitted), watch, partial(fitted.copy))  # (1, 4, h, w)
     latents = sampler.start_from(clean, noise).expand(len(seeds), -1, -1, -1)  # (B, 4, h, w)
-    watch.finished("encode", 1, 1, partial(decode, networks, clean))
+    watch.finished("encode", 1, 1, partial(rough, networks, clean))
 
     if sampler.timesteps:  # strength 0 takes no step
         predict = predictor(networks, prepare(networks, sampler.timesteps, *contexts), guidance_scale)
         latents = run_steps(sampler, latents, noise, predict, watch, partial(decode, networks))
     return pictures_of(networks, latents, seeds, watch, frame.restore)
-
-
-def encode(networks: Networks, picture: Image.Image) -> Tensor:
-    """The latents (1, 4, h, w) of an RGB picture."""
-    return networks.movq.encode(to_tensor(picture).to(networks.device))

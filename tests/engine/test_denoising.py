@@ -1,16 +1,19 @@
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from engine.components import Components, Networks
-from engine.denoising import decode, in_windows, window_starts
+from engine.denoising import decode, encode, in_windows, pictures_of, window_starts
 from engine.engine import Engine
+from engine.outcomes import Progress
 from engine.requests import TextToImage
 from engine.tiling import Tiles
+from engine.watch import GivenUp, Watch
 from tests.engine.pipelines.reference import final_latents
 from tests.engine.test_tiling import nano, scene
 
@@ -113,3 +116,52 @@ def test_a_panorama_is_decoded_in_tiles_near_the_whole_and_without_a_seam(monkey
     borders = [8 * start for start in Tiles(16, 4).starts(64)[1:]]
     places = [border - 1 for border in borders] + [border + 31 for border in borders]  # where a fade begins and ends
     assert steps[places].max() < 1  # 0.5
+
+
+@dataclass
+class Seen:
+    """Who watches, and gives up after so many reports."""
+
+    patience: int = 1000
+    reports: list[tuple[str, int, int, tuple[int, int]]] = field(default_factory=list)
+
+    def __call__(self, progress: Progress) -> set[int]:
+        self.reports.append((progress.stage, progress.step, progress.total, progress.preview().size))
+        return {0} if len(self.reports) == self.patience else set()
+
+
+@pytest.fixture
+def in_tiles(monkeypatch: pytest.MonkeyPatch, networks: Networks) -> Networks:
+    monkeypatch.setattr("engine.tiling.DECODE_TILES", Tiles(16, 4))
+    monkeypatch.setattr("engine.tiling.SMOOTH_ENCODE_TILES", Tiles(128, 32))
+    monkeypatch.setattr("engine.denoising._ROUGH_SIDE", 8)
+    return replace(networks, movq=nano(), tiled_above=128 * 128)
+
+
+def test_every_tile_of_a_large_picture_is_reported(in_tiles: Networks):
+    seen = Seen()
+    watch = Watch(seen, torch.device("cpu"))
+    drawn = pictures_of(in_tiles, torch.randn(2, 4, 16, 40) / 4, (1, 2), watch)
+    small = [("decode", done, 6, (64, 24)) for done in (1, 2, 4, 5)]
+    whole = [("decode", done, 6, (320, 128)) for done in (3, 6)]
+    assert sorted(seen.reports) == sorted(small + whole)
+    assert [image.size for image in drawn.images] == [(320, 128)] * 2
+
+
+def test_a_large_picture_is_read_in_tiles_which_are_reported(in_tiles: Networks):
+    seen, pixels, picture = Seen(), scene(128, 320), Image.new("RGB", (5, 5))
+    with torch.inference_mode():
+        latents = encode(in_tiles, pixels, Watch(seen, torch.device("cpu")), picture.copy)
+        whole = in_tiles.movq.encode(pixels)
+    assert seen.reports == [("encode", 1, 3, (5, 5)), ("encode", 2, 3, (5, 5))]
+    assert 0 < (latents - whole).abs().mean() < 0.05 * whole.std()  # 0.02
+
+
+def test_who_gives_up_gets_no_further_tile(in_tiles: Networks, monkeypatch: pytest.MonkeyPatch):
+    tiles: list[Tensor] = []
+    decode_tile = in_tiles.movq.decode
+    monkeypatch.setattr(in_tiles.movq, "decode", lambda each: (tiles.append(each), decode_tile(each))[1])
+    watch = Watch(lambda progress: {0}, torch.device("cpu"))
+    with pytest.raises(GivenUp):
+        pictures_of(in_tiles, torch.randn(1, 4, 16, 40), (1,), watch)
+    assert len(tiles) == 1

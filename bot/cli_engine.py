@@ -178,6 +178,9 @@ def add_commands(commands: Any) -> None:
         else:
             command.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"), help="file to write")
             command.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="merge in; may be repeated")
+            command.add_argument(
+                "--judge", default="", metavar="MODULE:FUNCTION", help="look at pictures in place of the family's"
+            )
             command.add_argument("--recipe", action=argparse.BooleanOptionalAction, default=True, help="how, into the file")
         command.set_defaults(run=_runner(name))
 
@@ -207,7 +210,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         form_of(options.output)  # said before anything is loaded
     from engine.engine import load
 
-    engine = load(request.family, [request.lane], loras=given.get("lora", ()))
+    engine = load(request.family, [request.lane], loras=given.get("lora", ()), judge=given.get("judge", ""))
     (outcome,) = engine.run([request], files.pictures)
     return _show(request, outcome, engine.revision, options)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -234,6 +235,7 @@ class WorkerSettings(BaseSettings):
     device: str = Field("cpu", description="device to draw on: cpu, cuda or cuda:N; `worker --device` sets it")
     memory: str | None = Field(None, description="one of the family's memory plans; by default what suits the device")
     loras: str = Field("", description="LoRA files with weights, with commas: style.safetensors:0.8,line.safetensors")
+    judge: str = Field("", description="your own judge of pictures, package.module:function; by default the family's")
     recipe: bool = Field(True, description="write into each picture's file how to draw it again; 'AI-generated' is always there")
 
     @field_validator("device")
@@ -242,6 +244,14 @@ class WorkerSettings(BaseSettings):
         if not re.fullmatch(r"(cpu|mps|cuda)(:\d+)?", device):
             raise ValueError(f"must be cpu, cuda or cuda:0, not {device!a:.40}")
         return device
+
+    @field_validator("judge")
+    @classmethod
+    def _is_a_function(cls, judge: str) -> str:
+        """Its package is there, at least: the worker's parent imports nothing heavy, and the child says what else is wrong."""
+        if judge and not (re.fullmatch(r"[\w.]+:\w+", judge) and find_spec(judge.partition(":")[0].partition(".")[0])):
+            raise ValueError(f"{judge!a:.80} is no function of an installed package; name it as package.module:function")
+        return judge
 
     @field_validator("loras")
     @classmethod

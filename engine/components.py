@@ -25,6 +25,7 @@ from engine.models.unet import Kandinsky3UNet
 from engine.picture_encoder import PictureEncoder
 from engine.quantisation import quantise
 from engine.residency import Residency, Visitor
+from engine.safety.judge import PictureJudge
 from engine.weights import Folder, settings
 
 _LATENT_AREA = 64  # pixels per latent
@@ -72,6 +73,7 @@ class Components:
         self.dtype = dtype
         self.plan = plan or folder.family.memory[-1]
         self.residency = Residency(device, self.plan.gigabytes)
+        self.judge: PictureJudge | None = None  # the installation's own, if not the family's
         self._parts: dict[object, Any] = {}
         self._loras: Sequence[Lora] = ()
         self._merged: dict[str, Merged] = {}

@@ -18,6 +18,7 @@ from engine.outcomes import Dropped, OnStep, Outcome, ignore
 from engine.pipelines.judged import judge_of
 from engine.pipelines.registry import PIPELINES, Pipeline
 from engine.requests import Request, RequestError
+from engine.safety.judge import named
 from engine.watch import GivenUp, Watch
 from engine.weights import Folder
 
@@ -92,13 +93,16 @@ def load(
     memory: str | None = None,
     weights: Path | None = None,
     loras: Sequence[str] = (),
+    judge: str = "",
 ) -> Engine:
     """Load a family's lanes onto a device; networks that not every request of a lane needs are loaded by the first that does.
 
     memory: name of one of the family's memory plans; what suits the device if None.  weights: the family's folder, if not the
     usual one.  loras: files of low-rank changes, each with how much it counts if that is not 1, as in
-    `style.safetensors:0.8`; they are part of the revision.
-    Raises: WeightsError, RequestError for an unknown family, EngineError for a lane or plan the family does not have.
+    `style.safetensors:0.8`; they are part of the revision.  judge: of pictures, if not the family's: `package.module:function`,
+    which is called with the device (`engine.safety.judge.named`).
+    Raises: WeightsError, RequestError for an unknown family, EngineError for a lane or plan the family does not have, or a judge
+    that cannot judge.
     """
     served = catalog.family(family)
     unknown = [lane for lane in lanes if lane not in served.lanes]
@@ -116,6 +120,7 @@ def load(
     folder = Folder(served, weights or catalog.weights_folder(family))
     components = Components(folder, target, dtype, plan)
     components.use_loras(read)
+    components.judge = named(judge, device) if judge else None
     engine = Engine(components, lanes, _revision(folder.revision(), plan, read))
     _ = engine.networks  # what a lane cannot do without is loaded, or complained about, now
     if set(lanes) - {"language"}:

@@ -33,10 +33,14 @@ class JudgedPipeline:
 
 
 def judge_of(parts: Components) -> PictureJudge | None:
-    """The family's judge, loaded once; None for a family that knows a small world alone, and cannot draw what it looks for.
+    """The installation's own judge, or else the family's, loaded once.
+
+    None for a family that knows a small world alone, and cannot draw what the default judge looks for.
 
     Raises: WeightsError if its weights are missing or cannot judge.
     """
+    if parts.judge is not None:
+        return parts.judge
     if parts.family.small_world:
         return None
     from engine.safety.checker import ConceptChecker, load  # here: it takes seconds, and a small world has no use for it

@@ -105,6 +105,7 @@ WRONG: dict[str, list[tuple[str, Mapping[str, str]]]] = {  # setting -> commands
     "WORKER_DEVICE": [("worker", {"WORKER_DEVICE": value}) for value in ("gpu", "cuda:one")],
     "WORKER_MEMORY": [("worker", {"WORKER_MEMORY": "tiny"})],
     "WORKER_LORAS": [("worker", {"WORKER_LORAS": "none.safetensors:0.5"})],
+    "WORKER_JUDGE": [("worker", {"WORKER_JUDGE": value}) for value in ("engine", ":judge", "no_such_package:judge", "a b:c")],
     "WORKER_RECIPE": [("worker", {"WORKER_RECIPE": "perhaps"})],
 }
 CASES = [(name, command, environment) for name, cases in WRONG.items() for command, environment in cases]

@@ -1,5 +1,6 @@
 """What every recipe has to show at toy size: that the loss falls, and that a run taken up again goes on along the same curve."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,9 +20,11 @@ def run(recipe: Recipe, folder: Path, until: int | None = None) -> Run:
 
 def check(make: Callable[[], Recipe], folder: Path, fall: float) -> Run:
     """Whether the mean loss of the last quarter is at most `fall` of that of the first eighth; returns the whole run."""
-    whole = run(make(), folder / "whole")
-    steps = whole.step
-    run(make(), folder / "resumed", until=steps - steps // 8)
+    recipe = make()
+    steps = recipe.schedule.steps
+    whole = run(recipe, folder / "whole", until=steps - steps // 8)
+    shutil.copytree(folder / "whole", folder / "resumed")
+    whole.go_on()
     resumed = run(make(), folder / "resumed")
     assert resumed.losses == whole.losses
     first, last = whole.losses[: steps // 8], whole.losses[-(steps // 4) :]

@@ -70,6 +70,7 @@ def test_a_batch_in_parts_is_a_batch(tmp_path: Path) -> None:
     assert run.step == len(run.losses) == 80
 
 
+@pytest.mark.long  # three processes that load torch
 def test_two_processes_share_a_batch_and_agree(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     arguments = ["-m", "training", "text-encoder", "--steps", "12", "--batch", "32", "--cache", str(tmp_path)]

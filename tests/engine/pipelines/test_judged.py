@@ -1,14 +1,15 @@
 from pathlib import Path
 
 import pytest
-from PIL import Image
+import torch
 
 from engine import catalog
 from engine.engine import Engine, load
-from engine.errors import WeightsError
+from engine.errors import EngineError, OutOfMemory, WeightsError
 from engine.outcomes import Drawn, Withheld, Written
-from engine.pipelines.judged import JudgedPipeline
+from engine.pipelines.judged import JudgedPipeline, judge_of
 from engine.requests import TextToImage
+from engine.safety.judge import PictureJudge
 from tests.engine.conftest import write_family
 from tests.engine.safety.tiny import ALWAYS, NEVER, write_checker
 
@@ -41,6 +42,22 @@ def test_what_is_drawn_is_judged(folder: Path):
     assert not outcome.withheld
 
 
+def test_memory_that_runs_out_while_judging_withholds_nothing_for_good(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*arguments: object, **settings: object) -> None:
+        raise torch.OutOfMemoryError("CUDA")
+
+    write_checker(folder, NEVER)
+    engine = small_engine(folder)
+    judge = judge_of(engine.components)
+    assert judge is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(judge.network.vision_model, "forward", full)
+        with pytest.raises(OutOfMemory, match=FAMILY):
+            engine.run([request()])
+    (outcome,) = engine.run([request()])
+    assert isinstance(outcome, Drawn)
+
+
 def test_without_a_judge_nothing_is_loaded(folder: Path):
     with pytest.raises(WeightsError, match="safety_checker"):
         small_engine(folder)
@@ -52,11 +69,27 @@ def test_the_small_world_needs_no_judge(engine: Engine):
     assert isinstance(outcome, Drawn)
 
 
-def test_another_judge_can_take_its_place():
-    picture = Image.new("RGB", (8, 8))
-    pipeline = JudgedPipeline(lambda request, pictures, watch: Drawn((picture, picture), (1, 2)), lambda image: "gore")
+def strict(device: str) -> PictureJudge:
+    """A judge of one's own, as an installation names it: only what is all white passes."""
+    return lambda image: None if image.getextrema() == ((255, 255),) * 3 else f"gore on {device}"
 
-    assert pipeline(None, {}, None) == Withheld("gore")
+
+def silent(device: str) -> PictureJudge:
+    return lambda image: ""
+
+
+def test_another_judge_takes_the_place_of_any_familys(folder: Path):
+    write_checker(folder, NEVER)
+    name = f"{__name__}:strict"
+    engines = [load(FAMILY, ["base"], weights=folder, judge=name), load("kandinsky-nano", ["flash"], judge=name)]
+    requests = [request(), catalog.text_to_image("kandinsky-nano", "a big red circle", 1, num_images_per_prompt=1)]
+    assert [engine.run([each]) for engine, each in zip(engines, requests, strict=True)] == [[Withheld("gore on cpu")]] * 2
+
+
+@pytest.mark.parametrize("name", ["nowhere:judge", "os:nothing", "os", f"{__name__}:request", f"{__name__}:silent"])
+def test_a_judge_that_cannot_judge_is_named_when_the_family_loads(name: str):
+    with pytest.raises(EngineError, match=f"judge {name!r}"):
+        load("kandinsky-nano", ["flash"], judge=name)
 
 
 def test_a_text_is_no_picture():

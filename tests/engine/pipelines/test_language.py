@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine.engine import Engine, load
-from engine.errors import WeightsError
+from engine.errors import OutOfMemory, WeightsError
 from engine.outcomes import Dropped, Progress, Written
+from engine.pipelines.language import prompt_writer
 from engine.requests import Beautify, Translate
 from tests.engine.conftest import tiny_tokenizer
 from tests.engine.language.tiny import write_scripted
@@ -42,6 +44,21 @@ def test_a_token_is_a_step_after_which_a_request_can_be_dropped(engine: Engine):
         ("step", 0, 1, 200),
         ("step", 0, 2, 200),
     ]
+
+
+def test_after_a_full_device_the_next_request_is_written(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    def full(*arguments: object, **settings: object) -> None:
+        raise torch.OutOfMemoryError("CUDA")
+
+    request = Beautify("red cat", seed=1)
+    fresh = load(FAMILY, ["language"], weights=engine.components.folder.path)  # whose first read, of the template's head, fails
+    for each in (fresh, engine):
+        network = prompt_writer(each.components)._model.network
+        with monkeypatch.context() as patch:
+            patch.setattr(network, "forward", full)
+            with pytest.raises(OutOfMemory, match=f"{FAMILY}.language"):
+                each.run([request])
+        assert each.run([request]) == [Written(SCENE)]
 
 
 def test_without_a_language_model_the_request_says_what_is_missing(tmp_path: Path):

@@ -102,7 +102,9 @@ class Application:
         media = MediaStore(storage.media)
         self._owner = f"{process_name()}:{secrets.token_hex(4)}"  # in containers, two processes may have one name
         lease = (self._lease_name("deliver"), self._owner)
-        self._deliverer = Deliverer(self._db, bot, jobs, Messages(texts), media, Limiter(limits=limits), lease)
+        self._deliverer = Deliverer(
+            self._db, bot, jobs, Messages(texts, drawing.lane_names), media, Limiter(limits=limits), lease
+        )
         desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
 
@@ -123,6 +125,7 @@ class Application:
             active_jobs=jobs.active,
             find_job=desk.find_job,
             find_choice=desk.find_choice,
+            find_seed=desk.find_seed,
             say=desk.say,
             show=desk.show,
             send_file=desk.send_file,
@@ -132,6 +135,7 @@ class Application:
             count_pictures=desk.count_pictures,
             change_settings=desk.change_settings,
             family=drawing.family,
+            lanes=drawing.lane_names,
             languages=LANGUAGES,
         )
         self._dispatcher.update.outer_middleware(ActorMiddleware(self._db, bot.id))
@@ -308,6 +312,9 @@ async def serve() -> None:
         catalog.family(drawing.family)  # a wrong name is said now, not to the first person who writes
     except RequestError as error:
         raise SettingsError(f"DRAW_FAMILY: {error}") from None
+    if unknown := (drawing.lane_names or frozenset()) - {*catalog.family(drawing.family).lanes}:
+        served = ", ".join(catalog.family(drawing.family).lanes)
+        raise SettingsError(f"DRAW_LANES: {drawing.family} has {served}, not {', '.join(sorted(unknown))}")
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
     bot = make_bot(read(TelegramSettings))
     settings = read(StorageSettings), read(JobSettings), drawing

@@ -162,6 +162,7 @@ MODES: dict[str, tuple[str, str, tuple[Argument, ...]]] = {  # command: kind of 
     "translate": ("translate", "write a prompt in English", (_argument("prompt", metavar="TEXT"),)),
 }
 _WRITES = ("beautify", "translate")
+_CHANGES = {"memory": "memory", "lora": "loras", "judge": "judge"}  # of how a family is loaded
 
 
 def add_commands(commands: Any) -> None:
@@ -173,11 +174,13 @@ def add_commands(commands: Any) -> None:
         family = "kandinsky-nano" if name == "draw" else _BIG_FAMILY
         command.add_argument("--family", default=family, help=f"set of weights (default: {family})")
         command.add_argument("--seed", type=int, default=1, help="another number, another picture (default: 1)")
+        command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
         if name in _WRITES:
             command.add_argument("--temperature", type=float, help="0 takes the likeliest word each time")
         else:
             command.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"), help="file to write")
             command.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="merge in; may be repeated")
+            command.add_argument("--memory", help="one of the family's memory plans (default: what suits the device)")
             command.add_argument(
                 "--judge", default="", metavar="MODULE:FUNCTION", help="look at pictures in place of the family's"
             )
@@ -210,7 +213,8 @@ def _run(name: str, options: argparse.Namespace) -> int:
         form_of(options.output)  # said before anything is loaded
     from engine.engine import load
 
-    engine = load(request.family, [request.lane], loras=given.get("lora", ()), judge=given.get("judge", ""))
+    changes = {name: given[option] for option, name in _CHANGES.items() if given.get(option)}
+    engine = load(request.family, [request.lane], options.device, **changes)
     (outcome,) = engine.run([request], files.pictures)
     return _show(request, outcome, engine.revision, options)
 
@@ -228,7 +232,7 @@ def _show(request: "Request", outcome: "Outcome", revision: str, options: argpar
     picture = outcome.images[0]
     try:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        recipe = recipe_of(request, 0, outcome.seeds[0], revision, "cpu") if options.recipe else None
+        recipe = recipe_of(request, 0, outcome.seeds[0], revision, options.device) if options.recipe else None
         options.output.write_bytes(encode(picture, recipe, form_of(options.output)))
     except (OSError, ValueError) as error:
         print(f"kandinsky-bot: --output: {options.output} cannot be written: {error}", file=sys.stderr)

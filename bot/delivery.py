@@ -47,7 +47,8 @@ _LOOK_S = 0.5  # between two looks at all that wait or are drawn
 _LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
 _PING_AFTER_S = 20.0
 _ORPHANS_S = 10.0  # between two looks for what a former deliverer was sending when it was cut off
-_LAST_S = 5.0  # for the calls in flight of a deliverer that ends; its successor heeds what they are told
+_LAST_S = 5.0  # for the calls in flight of a deliverer that ends
+_HEED_S = 4 * _LAST_S  # for which its successor looks at what those calls are told; it may notice late that it has ended
 _PROGRESS_RESERVE = 8  # of the bot's tokens, kept back from progress for results and notices
 
 
@@ -86,7 +87,7 @@ class Deliverer:
     async def take_over(self) -> None:
         """Begin after another deliverer: what it was sending has an unknown fate, and what it is told counts for us."""
         await self._outbox.interrupted()
-        self._new_until = time.monotonic() + _LAST_S
+        self._new_until = time.monotonic() + _HEED_S
 
     async def run(self) -> None:
         """Deliver until cancelled, then let the calls in flight end. Raises: SettingsError once the token is revoked."""
@@ -209,7 +210,7 @@ class Deliverer:
         self._shown[job.id] = (said.text, time.monotonic())
         tried = await self._try(self._calls.edit_text(job.chat_id, job.status_message_id, said))
         if tried.retry_s:
-            await self._outbox.resting(self.limiter.pause(job.chat_id, tried.retry_s))
+            await self._rest(job.chat_id, tried.retry_s)
 
     async def _send_result(self, delivery: Delivery, job: Job, language: str) -> None:
         log_about(job=job.public_id)
@@ -313,9 +314,17 @@ class Deliverer:
     async def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
         """How long to wait before the next try: as told, or 0.5 s doubling to 60 s."""
         if tried.retry_s:
-            await self._outbox.resting(self.limiter.pause(chat_id, tried.retry_s))
+            await self._rest(chat_id, tried.retry_s)
             return tried.retry_s
         return backoff(attempts)
+
+    async def _rest(self, chat_id: int, retry_s: float) -> None:
+        """Obey a 429, and let whoever delivers next obey it. A database that does not take this may take what is due next."""
+        resting = self.limiter.pause(chat_id, retry_s)
+        try:
+            await self._outbox.resting(resting)
+        except Exception as error:
+            log.warning("a rest is not written down: %s", type(error).__name__)
 
     async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
         if fate == Fate.BLOCKED and user_id is not None:

@@ -20,6 +20,7 @@ from storage.repositories.history import HistoryRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
+from storage.repositories.pictures import PictureRepository
 from storage.repositories.users import UserRepository
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,11 @@ class Desk:
     async def find_job(self, user: User, public_id: str) -> Job:
         async with self._db.read() as session:
             return await JobRepository(session).owned(public_id, user.id)
+
+    async def find_seed(self, job: Job, index: int) -> int | None:
+        async with self._db.alone() as session:
+            pictures = await PictureRepository(session).of_job(job.id)
+        return pictures[index - 1].seed if 0 < index <= len(pictures) else None
 
     async def find_choice(self, user: User, notice: str, index: int) -> str | None:
         async with self._db.read() as session:

@@ -24,7 +24,7 @@ from handlers.ports import Toast
 from storage.database import Database
 from storage.domain import InboxUpdate, NewNotice
 from storage.repositories.inbox import InboxRepository
-from storage.repositories.outgoing import NoticeRepository
+from storage.repositories.outgoing import NoticeRepository, PauseRepository
 from storage.repositories.users import UserRepository
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ _TRIES = 5
 _AT_ONCE = 50
 _LAST_S = 5.0  # for what is being handled when this process stops
 _KEEP_S = 7 * 86400.0
+_KEEP_RESTS_S = 3600.0
 MOST_WAITING = 200  # updates of one chat; who writes more is told so, and the newest are left out
 _FLOOD_WORD_S = 3600  # at most one word about it to a chat in so many seconds
 
@@ -235,9 +236,10 @@ class Pump:
 
 
 async def forget_old(database: Database, bot_id: int) -> None:
-    """Drop handled updates that Telegram can no longer repeat."""
+    """Drop handled updates that Telegram can no longer repeat, and rests that ended long ago."""
     async with database.begin() as session:
         await InboxRepository(session).forget_older(bot_id, _KEEP_S)
+        await PauseRepository(session).forget_older(bot_id, _KEEP_RESTS_S)
 
 
 def entry_of(update: dict[str, Any]) -> Entry:

@@ -1,6 +1,6 @@
 """What each outgoing message says and shows: status lines, results, notices. Texts by key, buttons from the handlers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from babel.dates import format_date
 from bot.jobs import eta
 from bot.texts import Texts, shorten
 from engine import catalog
-from engine.requests import Request, TextToImage, from_json, image_seed
+from engine.requests import Request, TextToImage, from_json
 from handlers import history, result, suggest, waiting
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Timing
 
@@ -33,8 +33,9 @@ class Said:
 
 
 class Messages:
-    def __init__(self, texts: Texts) -> None:
-        self._texts = texts
+    def __init__(self, texts: Texts, lanes: Collection[str] | None = None) -> None:
+        """lanes: what is offered; None for all that a family has."""
+        self._texts, self._lanes = texts, lanes
 
     def status(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> Said:
         """The one line that a person watches while a job waits and is drawn."""
@@ -77,7 +78,7 @@ class Messages:
         request, label = from_json(job.params), self.label(language)
         values = {
             "prompt": shorten(prompt_of(request), _PROMPT_IN_CAPTION),
-            "seed": job.seed if index == 0 else image_seed(request, index - 1),
+            "seed": pictures[index - 1].seed if index else job.seed,
             "size": f"{pictures[0].width}×{pictures[0].height}",
             "engine": self._engine_name(request, language),
             "seconds": f"{(job.rendered_at or 0) - (job.started_at or 0):.1f}",
@@ -86,9 +87,9 @@ class Messages:
         if again:
             text += "\n" + self._texts(language, "result.sent-again")
         if back is None:
-            return Said(text, result.keyboard(job, len(pictures), index, label))
+            return Said(text, result.keyboard(job, len(pictures), index, label, self._lanes))
         text += "\n" + self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)})
-        return Said(text, history.card_keyboard(job, len(pictures), index, back, label))
+        return Said(text, history.card_keyboard(job, len(pictures), index, back, label, self._lanes))
 
     def coming(self, language: str) -> Said:
         """A line that a picture will replace."""

@@ -157,11 +157,9 @@ class Outbox:
             await PauseRepository(session).put(self._bot_id, seconds)
 
     async def rests(self) -> dict[int, float]:
-        """The chats that rest, each with the seconds left; those that do no more are forgotten."""
-        async with self._db.begin() as session:
-            pauses = PauseRepository(session)
-            await pauses.forget_ended(self._bot_id)
-            return await pauses.left(self._bot_id)
+        """The chats that rest, each with the seconds left."""
+        async with self._db.alone() as session:
+            return await PauseRepository(session).left(self._bot_id)
 
     async def blocked(self, user_id: int, chat_id: int) -> None:
         """The person blocked the bot: their waiting jobs end, quietly.

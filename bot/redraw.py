@@ -20,6 +20,7 @@ def add_redraw(commands: Any) -> None:
     redraw.add_argument("file", metavar="FILE", type=Path)
     redraw.add_argument("--source", type=Path, action="append", default=[], help="a picture that it was made from, if any")
     redraw.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="those it was drawn with, if any")
+    redraw.add_argument("--judge", default="", metavar="MODULE:FUNCTION", help="look at pictures in place of the family's")
     redraw.add_argument("--weights", type=Path, help="folder of the family (default: where workers look)")
     redraw.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     redraw.add_argument("-o", "--output", type=Path, help="save what was drawn now")
@@ -37,7 +38,9 @@ def _redraw(options: argparse.Namespace) -> int:
     from engine.engine import load
     from engine.outcomes import Drawn
 
-    engine = load(request.family, [request.lane], options.device, weights=options.weights, loras=options.lora)
+    engine = load(
+        request.family, [request.lane], options.device, weights=options.weights, loras=options.lora, judge=options.judge
+    )
     (outcome,) = engine.run([request], sources)
     if not isinstance(outcome, Drawn) or stored.seed not in outcome.seeds:
         raise RecipeError(f"{options.file} could not be drawn again: {outcome}.")

@@ -224,6 +224,12 @@ class DrawingSettings(BaseSettings):
 
     model_config = _from("DRAW_")
     family: str = Field("kandinsky-nano", description="set of weights that a plain message is drawn with")
+    lanes: str = Field("", description="lanes that workers here have, with commas, where not all of the family's: flash")
+
+    @property
+    def lane_names(self) -> frozenset[str] | None:
+        """What is offered; None for all that the family has."""
+        return frozenset(filter(None, self.lanes.split(","))) or None
 
 
 class WorkerSettings(BaseSettings):

@@ -163,12 +163,20 @@ class Webhook:
         """
         task = asyncio.create_task(writing)
         self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        await asyncio.wait({task}, timeout=self._patience.store_s)
+        task.add_done_callback(self._written)
+        try:
+            await asyncio.wait({task}, timeout=self._patience.store_s)
+        finally:
+            if not task.done():
+                task.cancel()
         if not task.done():
-            task.cancel()
             raise TimeoutError
         task.result()
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # of one that nobody waits for any more, so that it is not logged with a traceback
 
     async def _write(self, entry: Entry) -> None:
         async with self._db.begin() as session:

@@ -23,7 +23,7 @@ from bot.broker import Bell
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
 from engine.recipe import Recipe, encode, recipe_of
-from engine.requests import Request, RequestError, from_json
+from engine.requests import Request, RequestError, from_json, image_seed
 from storage.database import Database
 from storage.domain import Job, NewPicture, Timing, WorkerState
 from storage.errors import LostLease, MediaAway, MediaMissing
@@ -265,13 +265,14 @@ class RenderChild:
             pictures = {media_id: decoded(data) for media_id, data in sources.items()}
             (outcome,) = self._engine.run([request], pictures, on_step=drawing.on_step)
         drawn = list(zip(outcome.images, outcome.seeds, strict=True)) if isinstance(outcome, Drawn) else []
-        recipes = [self._recipe(request, index, seed) for index, (_, seed) in enumerate(drawn)]
+        recipes = [self._recipe(request, seed) for _, seed in drawn]
         made = zip(drawn, recipes, strict=True)
         return outcome, [(encode(image, recipe, compress_level=_PNG_LEVEL), seed, image.size) for (image, seed), recipe in made]
 
-    def _recipe(self, request: Request, index: int, seed: int) -> Recipe | None:
+    def _recipe(self, request: Request, seed: int) -> Recipe | None:
         if not self._worker.recipe or self._engine is None:
             return None
+        index = next(index for index in range(request.pictures) if image_seed(request, index) == seed)  # some may be withheld
         return recipe_of(request, index, seed, self._engine.revision, self._worker.device)
 
     async def _stop(self, drawing: Drawing, outcome: "Outcome") -> None:
@@ -332,11 +333,11 @@ class RenderChild:
 
     async def _after_error(self, job: Job, error: Exception) -> None:
         """A failed drawing gets one fresh process, then an honest end. A context that failed once is not trusted."""
-        from engine.errors import OutOfMemory
+        from engine.errors import OutOfMemory, WeightsError
 
         log.error("%s: %s", type(error).__name__, error)
-        if isinstance(error, OutOfMemory):
-            await jobs.stop_failed(self._db, job, "oom")
+        if isinstance(error, OutOfMemory | WeightsError):  # another process would find the same
+            await jobs.stop_failed(self._db, job, "oom" if isinstance(error, OutOfMemory) else "engine")
             return
         try:
             if job.crash_count:
@@ -361,7 +362,9 @@ class RenderChild:
         while True:
             await asyncio.sleep(self._settings.cancel_poll_s)
             now = time.monotonic()
-            if now - drawing.moved_at > self._settings.stall_s:
+            # before its first stage a drawing may be reading networks that no request needed so far
+            limit_s = self._settings.stall_s if drawing.stage else self._settings.load_stall_s
+            if now - drawing.moved_at > limit_s:
                 await self._stalled(drawing)
             try:
                 if self._draining_since is not None:

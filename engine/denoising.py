@@ -118,17 +118,6 @@ def run_steps(
     return latents
 
 
-def encode(networks: Networks, pixels: Tensor, watch: Watch, preview: Callable[[], Image.Image]) -> Tensor:
-    """The latents (1, 4, H/8, W/8) of pixels (1, 3, H, W) in [-1, 1]; in tiles, each reported, if there are many."""
-
-    def told(done: int, total: int) -> None:
-        if done < total:
-            watch.finished("encode", done, total, preview)
-
-    tiles = tiling.SMOOTH_ENCODE_TILES
-    return tiling.encode(networks.movq, pixels.to(networks.device), told, networks.tiled_above, tiles)
-
-
 def decode(networks: Networks, latents: Tensor, on_tile: tiling.OnTile = tiling.no_report) -> Image.Image:
     """The picture of latents (1, 4, h, w); in tiles if it is large, such as a panorama.
 
@@ -157,7 +146,7 @@ def pictures_of(
         nonlocal tiles
         tiles = total
         if done < total:  # the last one is reported when the picture is there
-            watch.finished("decode", len(images) * total + done, len(seeds) * total, partial(rough, networks, latents[:1]))
+            watch.finished("decode", len(images) * total + done, len(seeds) * total, partial(rough, networks, latent))
 
     for latent in latents.split(1):
         images.append(finish(decode(networks, latent, told)))

@@ -1,7 +1,9 @@
 """The engine's front door: load a family once, then run requests."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,14 +12,14 @@ from PIL.Image import Image
 
 from engine import catalog, lora
 from engine.components import Components, Networks
-from engine.errors import EngineError, NotLoaded
+from engine.errors import EngineError, NotLoaded, OutOfMemory
 from engine.families import Family, MemoryPlan
 from engine.lora import Lora
 from engine.memory import within_memory
-from engine.outcomes import Dropped, OnStep, Outcome, ignore
+from engine.outcomes import Drawn, Dropped, OnStep, Outcome, Withheld, ignore
 from engine.pipelines.judged import judge_of
 from engine.pipelines.registry import PIPELINES, Pipeline
-from engine.requests import Request, RequestError
+from engine.requests import Request, RequestError, image_seed
 from engine.safety.judge import named
 from engine.watch import GivenUp, Watch
 from engine.weights import Folder
@@ -26,6 +28,7 @@ from engine.weights import Folder
 # small network spin while they wait for each other: on two cores with one other busy process Flash took 38 s instead of 0.4 s.
 CPU_THREADS = 1
 _GB = 1e9
+log = logging.getLogger(__name__)
 _BFLOAT16_SINCE = (8, 0)  # compute capability; a T4 has 7.5 and draws in float16
 NO_PICTURES: Mapping[str, Image] = MappingProxyType({})
 
@@ -75,6 +78,26 @@ class Engine:
                 return self._pipeline(request)(request, pictures, watch)
         except GivenUp:
             return Dropped()
+        except OutOfMemory:
+            if request.pictures <= 1:
+                raise
+        return self._one_by_one(index, request, pictures, watch)
+
+    def _one_by_one(self, index: int, request: Request, pictures: Mapping[str, Image], watch: Watch) -> Outcome:
+        """The same pictures with less memory: each is what its seed draws alone."""
+        log.warning("%d pictures at once do not fit into memory; drawing them one by one", request.pictures)
+        outcomes = []
+        for seed in [image_seed(request, each) for each in range(request.pictures)]:
+            alone = replace(request, seed=seed, num_images_per_prompt=1)  # type: ignore[call-arg]
+            outcomes.append(self._outcome(index, alone, pictures, watch))
+            if isinstance(outcomes[-1], Dropped):
+                return Dropped()
+        drawn = [each for each in outcomes if isinstance(each, Drawn)]
+        if not drawn:
+            return outcomes[0]
+        withheld = [each.category for each in outcomes if isinstance(each, Withheld)]
+        images = tuple(image for each in drawn for image in each.images)
+        return Drawn(images, tuple(seed for each in drawn for seed in each.seeds), tuple(withheld))
 
     def _pipeline(self, request: Request) -> Pipeline:
         key = type(request), request.lane

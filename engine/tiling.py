@@ -41,7 +41,6 @@ class Tiles:
 
 # Source: ai-forever/KandiSuperRes KandiSuperRes/__init__.py: get_movq, model/diffusion_refine.py: refine_tiled.
 ENCODE_TILES = Tiles(side=1024, blend=0)
-SMOOTH_ENCODE_TILES = Tiles(side=1024, blend=256)  # ours: where no noise of a refiner hides where tiles meet
 DECODE_TILES = Tiles(side=1024 // MOVQ_SCALE, blend=256 // MOVQ_SCALE)
 REFINE_TILES = Tiles(side=352, blend=88)
 
@@ -96,16 +95,14 @@ def _fade_in(canvas: Tensor, part: Tensor, dim: int, start: int, blend: int) -> 
     target.copy_(part)
 
 
-def encode(
-    movq: MoVQ, pictures: Tensor, on_tile: OnTile = no_report, tiled_above: int = TILED_ABOVE, tiles: Tiles = ENCODE_TILES
-) -> Tensor:
+def encode(movq: MoVQ, pictures: Tensor, on_tile: OnTile = no_report, tiled_above: int = TILED_ABOVE) -> Tensor:
     """Latents (B, 4, H/8, W/8) of pictures (B, 3, H, W), in tiles above so many pixels.
 
     Each tile has its own group statistics, so tiles are not exactly the whole.
     """
     if pictures.shape[2] * pictures.shape[3] <= tiled_above:
         return movq.encode(pictures)
-    return blend_tiles(pictures, tiles, movq.encode, on_tile)
+    return blend_tiles(pictures, ENCODE_TILES, movq.encode, on_tile)
 
 
 def decode(movq: MoVQ, latents: Tensor, on_tile: OnTile = no_report, tiled_above: int = TILED_ABOVE) -> Tensor:

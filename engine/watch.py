@@ -48,7 +48,7 @@ class Watch:
         event = torch.cuda.Event()
         event.record()
         self._queued.append((progress, event))
-        ahead = 0 if stage == "decode" else 1  # a decoded picture has already been copied to the host
+        ahead = 0 if stage == "decode" else 1  # a decoded picture has been copied to the host, and a tile takes long
         while len(self._queued) > ahead:
             progress, event = self._queued.popleft()
             event.synchronize()

@@ -1,6 +1,6 @@
 """Everything a person has drawn: pages of small pictures, a card for each, and a search by words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from aiogram import F, Router
 from aiogram.dispatcher.event.bases import SkipHandler
@@ -71,13 +71,15 @@ def page_keyboard(
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
 
-def card_keyboard(job: Job, count: int, index: int, back: str, label: Callable[[str], str]) -> InlineKeyboardMarkup:
+def card_keyboard(
+    job: Job, count: int, index: int, back: str, label: Callable[[str], str], lanes: Collection[str] | None
+) -> InlineKeyboardMarkup:
     """Draw the whole row of a result, and the way back to the page."""
 
     def opens(at: int) -> str:
         return CardButton(back=back, job=job.public_id, index=at).pack()
 
-    rows = result.keyboard(job, count, index, label, opens).inline_keyboard
+    rows = result.keyboard(job, count, index, label, lanes, opens).inline_keyboard
     return InlineKeyboardMarkup(inline_keyboard=[*rows, [_button(label("button.history"), PageButton(notice=back, page=0))]])
 
 

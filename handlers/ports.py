@@ -42,6 +42,12 @@ class Submit(Protocol):
     async def __call__(self, wish: Wish, request: Request) -> Submitted: ...
 
 
+class FindSeed(Protocol):
+    """The seed of a job's index-th picture, from 1; None if there is no such picture, which may have been withheld."""
+
+    async def __call__(self, job: Job, index: int) -> int | None: ...
+
+
 class Say(Protocol):
     """Owe the person a text: a key of `locales/`; `choices` are buttons whose words are drawn when tapped."""
 

@@ -1,6 +1,6 @@
 """The row under every result: open one of several, again, the same seed, with care, as a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from aiogram import F, Router
@@ -8,8 +8,8 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
 from engine import catalog
-from engine.requests import TextToImage, from_json, image_seed, new_seed
-from handlers.ports import Actor, FindJob, SendFile, Show, Submit, Toast
+from engine.requests import TextToImage, from_json, new_seed
+from handlers.ports import Actor, FindJob, FindSeed, SendFile, Show, Submit, Toast
 from storage.domain import Job, Refused
 
 router = Router(name=__name__)
@@ -24,9 +24,17 @@ class ResultButton(CallbackData, prefix="v1"):
 
 
 def keyboard(
-    job: Job, count: int, index: int, label: Callable[[str], str], opens: Callable[[int], str] | None = None
+    job: Job,
+    count: int,
+    index: int,
+    label: Callable[[str], str],
+    lanes: Collection[str] | None = None,
+    opens: Callable[[int], str] | None = None,
 ) -> InlineKeyboardMarkup:
-    """Draw the buttons of a result of `count` pictures of which `index` is open; `opens` makes other data for 1…n."""
+    """Draw the buttons of a result of `count` pictures of which `index` is open.
+
+    lanes: those that are served; None for all of the family's.  opens: makes other data for the buttons 1…n.
+    """
 
     def button(text: str, action: str, at: int) -> InlineKeyboardButton:
         data = ResultButton(action=action, job=job.public_id, index=at).pack()
@@ -40,7 +48,8 @@ def keyboard(
     rows.append([button(label("button.again"), "again", index), button(label("button.same-seed"), "same", index)])
     request = from_json(job.params)
     last = [button(label("button.file"), "file", index)]
-    if isinstance(request, TextToImage) and request.flash and "base" in catalog.family(request.family).lanes:
+    served = catalog.family(request.family).lanes if lanes is None else lanes
+    if isinstance(request, TextToImage) and request.flash and "base" in served:
         last.insert(0, button(label("button.careful"), "careful", index))
     rows.append(last)
     return InlineKeyboardMarkup(inline_keyboard=rows)
@@ -77,20 +86,31 @@ async def again(query: CallbackQuery, callback_data: ResultButton, actor: Actor,
 
 
 @router.callback_query(ResultButton.filter(F.action == "same"))
-async def same_seed(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit) -> Toast:
+async def same_seed(
+    query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, find_seed: FindSeed, submit: Submit
+) -> Toast:
     """The same words with the same seed: the open picture alone, or all of them."""
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
-    done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), _shown(job, callback_data.index))
+    request = await _shown(job, callback_data.index, find_seed)
+    done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), request)
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
 @router.callback_query(ResultButton.filter(F.action == "careful"))
 async def draw_carefully(
-    query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit
+    query: CallbackQuery,
+    callback_data: ResultButton,
+    actor: Actor,
+    find_job: FindJob,
+    find_seed: FindSeed,
+    submit: Submit,
+    lanes: Collection[str] | None,
 ) -> Toast:
     """The same words and seed with the base sampler: fifty steps, with guidance."""
+    if lanes is not None and "base" not in lanes:  # a button from before
+        raise Refused("refused.no-base")
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
-    request = replace(_shown(job, callback_data.index), flash=False)
+    request = replace(await _shown(job, callback_data.index, find_seed), flash=False)
     done = await submit(actor.wish(f"careful{callback_data.index}:{job.public_id}"), request)
     return Toast("toast.drawing" if done.created else "toast.already")
 
@@ -111,10 +131,15 @@ async def drawn(actor: Actor, find_job: FindJob, public_id: str, index: int) -> 
     return job
 
 
-def _shown(job: Job, index: int) -> TextToImage:
-    """The request behind what is shown: one picture of it, or (index 0) all."""
+async def _shown(job: Job, index: int, find_seed: FindSeed) -> TextToImage:
+    """The request behind what is shown: one picture of it, or (index 0) all. Raises: Refused."""
     request = _text_to_image(job)
-    return replace(request, seed=image_seed(request, index - 1), num_images_per_prompt=1) if index else request
+    if not index:
+        return request
+    seed = await find_seed(job, index)
+    if seed is None:
+        raise Refused("refused.not-found")
+    return replace(request, seed=seed, num_images_per_prompt=1)
 
 
 def _text_to_image(job: Job) -> TextToImage:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from engine.components import Networks
 from engine.conditioning import Context
-from engine.denoising import LATENT_CHANNELS, decode, encode, pictures_of, predictor, prepare, rough, run_steps
+from engine.denoising import LATENT_CHANNELS, decode, pictures_of, predictor, prepare, rough, run_steps
 from engine.framing import Frame
 from engine.outcomes import Drawn
 from engine.pictures import opaque
@@ -65,8 +65,7 @@ def _redraw(
     frame = Frame.around(picture.size, networks.areas)
     seeds = tuple(image_seed(request, index) for index in range(request.num_images_per_prompt))
     noise = draw_noise(seeds, sampler.noise_count, (LATENT_CHANNELS, *frame.latents), networks.device)
-    fitted = frame.fit(opaque(picture))
-    clean = encode(networks, to_tensor(fitted), watch, partial(fitted.copy))  # (1, 4, h, w)
+    clean = networks.movq.encode(to_tensor(frame.fit(opaque(picture))).to(networks.device))  # (1, 4, h, w)
     latents = sampler.start_from(clean, noise).expand(len(seeds), -1, -1, -1)  # (B, 4, h, w)
     watch.finished("encode", 1, 1, partial(rough, networks, clean))
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from engine.components import Networks
-from engine.denoising import LATENT_CHANNELS, decode, encode, pictures_of, predictor, prepare, run_steps
+from engine.denoising import LATENT_CHANNELS, decode, pictures_of, predictor, prepare, run_steps
 from engine.framing import Frame
 from engine.masks import Alpha, Box, Mask, dilated, feathered, latent_mask, place_of, read_mask
 from engine.outcomes import Drawn
@@ -66,7 +66,7 @@ def repaint(networks: Networks, request: Inpaint | Outpaint, picture: Image.Imag
     place = place_of(mask)
     frame = Frame.around(place.size, networks.areas)
     part = mask[place.top : place.bottom, place.left : place.right]
-    known = known_channels(networks, frame, picture.crop(place.corners), part, watch)  # (1, 5, h, w)
+    known = known_channels(networks, frame, picture.crop(place.corners), part)  # (1, 5, h, w)
 
     steps, eta = request.num_inference_steps, request.eta
     sampler = BaseSampler(steps, eta, networks.threshold, networks.prediction_type)
@@ -88,18 +88,16 @@ def repaint(networks: Networks, request: Inpaint | Outpaint, picture: Image.Imag
     return pictures_of(networks, latents, seeds, watch, finish)
 
 
-def known_channels(networks: Networks, frame: Frame, picture: Image.Image, mask: Mask, watch: Watch) -> Tensor:
+def known_channels(networks: Networks, frame: Frame, picture: Image.Image, mask: Mask) -> Tensor:
     """What the inpainting UNet reads beside the noisy latents, (1, 5, h, w): the inverted mask, the masked picture's latents.
 
     Masked pixels are mid grey. Padding mirrors picture and mask.
     """
-    fitted = frame.fit(picture)
-    pixels = to_tensor(fitted).to(networks.device)  # (1, 3, H, W)
+    pixels = to_tensor(frame.fit(picture)).to(networks.device)  # (1, 3, H, W)
     marked = frame.fit(Image.fromarray(mask.astype(np.uint8) * 255, "L"))
     repainted: Mask = np.asarray(marked) > 0  # in part, too
     pixels = pixels * torch.from_numpy(~repainted).to(pixels)
-    clean = encode(networks, pixels, watch, partial(fitted.copy))
-    return torch.cat([latent_mask(repainted).to(pixels), clean], dim=1)
+    return torch.cat([latent_mask(repainted).to(pixels), networks.movq.encode(pixels)], dim=1)
 
 
 def pasted(picture: Image.Image, drawn: Image.Image, alpha: Alpha, place: Box) -> Image.Image:

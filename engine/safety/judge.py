@@ -47,7 +47,7 @@ def verdicts(judge: PictureJudge, images: Sequence[Image]) -> list[str | None]:
     """One category or None for each picture, judged one by one.
 
     Fails closed: whatever goes wrong in the judge, and any answer that is not one, makes this picture "unchecked"; but memory
-    that runs out is an error, so that the request is drawn and judged again.
+    that runs out is an error of its own: what happens then is for whoever asked to say.
     """
     return [_verdict(judge, image) for image in images]
 

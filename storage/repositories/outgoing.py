@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, case, delete, exists, false, func, insert, not_, or_, select, true, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert  # its ON CONFLICT is SQLite's, too
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -13,7 +14,8 @@ from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
 from storage.errors import LostLease
 from storage.tables import DeliveryRow, JobRow, LeaseRow, NoticeRow, PauseRow
 
-_DELIVERY, _NOTICE = DeliveryRow.__table__, NoticeRow.__table__  # written past the session, which need not remember them
+# written past the session, which need not remember them
+_DELIVERY, _NOTICE, _PAUSE = DeliveryRow.__table__, NoticeRow.__table__, PauseRow.__table__
 _ADD = insert(_NOTICE).values(created_at=db_now()).inline()  # type: ignore[arg-type]
 _SETTLED = (SendState.SENT, SendState.UNKNOWN, SendState.FAILED)
 _ENDED = (SendState.SENT, SendState.FAILED)
@@ -218,14 +220,17 @@ class PauseRepository:
         self._session = session
 
     async def put(self, bot_id: int, seconds: Mapping[int, float]) -> None:
-        """Write that these chats rest from now on; a rest that is longer already stays."""
-        now = (await self._session.scalar(select(db_now()))) or 0.0
-        for chat_id, rest_s in seconds.items():
-            row = await self._session.get(PauseRow, (bot_id, chat_id))
-            if row is None:
-                self._session.add(PauseRow(bot_id=bot_id, chat_id=chat_id, until=now + rest_s))
-            else:
-                row.until = max(row.until, now + rest_s)
+        """Write that these chats rest from now on; a rest that is longer already stays, whoever writes beside us.
+
+        Always in the order of the chats: two who write the same rows must not wait for each other.
+        """
+        for chat_id, rest_s in sorted(seconds.items()):
+            until = db_now() + rest_s
+            new = pg_insert(_PAUSE).values(bot_id=bot_id, chat_id=chat_id, until=until)  # type: ignore[arg-type]
+            longer = case((_PAUSE.c.until > new.excluded.until, _PAUSE.c.until), else_=new.excluded.until)
+            await self._session.execute(
+                new.on_conflict_do_update(index_elements=[_PAUSE.c.bot_id, _PAUSE.c.chat_id], set_={"until": longer})
+            )
 
     async def left(self, bot_id: int) -> dict[int, float]:
         """Return the seconds that each resting chat still rests."""
@@ -233,8 +238,9 @@ class PauseRepository:
         rows = await self._session.execute(select(PauseRow.chat_id, rest).where(PauseRow.bot_id == bot_id, rest > 0))
         return {row.chat_id: row.rest for row in rows}
 
-    async def forget_ended(self, bot_id: int) -> None:
-        await self._session.execute(delete(PauseRow).where(PauseRow.bot_id == bot_id, PauseRow.until <= db_now()))
+    async def forget_older(self, bot_id: int, seconds: float) -> None:
+        """Drop rests that ended so long ago."""
+        await self._session.execute(delete(PauseRow).where(PauseRow.bot_id == bot_id, PauseRow.until <= db_now() - seconds))
 
 
 def _open(table: FromClause, state: SendState) -> ColumnElement[bool]:

@@ -2,10 +2,13 @@
 
 import io
 import logging
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
+from bot.messages import Messages
+from bot.texts import Texts
 from storage.domain import JobState, SendState
 from storage.errors import MediaAway
 from storage.repositories.users import UserRepository
@@ -332,3 +335,10 @@ async def test_both_are_the_picture_and_one_file_under_it(post: Post, count: int
     assert file.has_document
     assert file.reply_to == photo.id
     assert await post.notice_states() == ["sent"]
+
+
+async def test_a_lane_that_nobody_here_has_is_not_offered(post: Post, texts: Texts) -> None:
+    await post.delivered()
+    post.deliverer = replace(post.deliverer, messages=Messages(texts, {"flash"}))
+    await post.delivered()
+    assert ["With care" in " ".join(photo.labels) for photo in post.photos] == [True, False]

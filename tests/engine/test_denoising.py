@@ -4,11 +4,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from engine.components import Components, Networks
-from engine.denoising import decode, encode, in_windows, pictures_of, window_starts
+from engine.denoising import decode, in_windows, pictures_of, window_starts
 from engine.engine import Engine
 from engine.outcomes import Progress
 from engine.requests import TextToImage
@@ -133,7 +132,6 @@ class Seen:
 @pytest.fixture
 def in_tiles(monkeypatch: pytest.MonkeyPatch, networks: Networks) -> Networks:
     monkeypatch.setattr("engine.tiling.DECODE_TILES", Tiles(16, 4))
-    monkeypatch.setattr("engine.tiling.SMOOTH_ENCODE_TILES", Tiles(128, 32))
     monkeypatch.setattr("engine.denoising._ROUGH_SIDE", 8)
     return replace(networks, movq=nano(), tiled_above=128 * 128)
 
@@ -146,15 +144,6 @@ def test_every_tile_of_a_large_picture_is_reported(in_tiles: Networks):
     whole = [("decode", done, 6, (320, 128)) for done in (3, 6)]
     assert sorted(seen.reports) == sorted(small + whole)
     assert [image.size for image in drawn.images] == [(320, 128)] * 2
-
-
-def test_a_large_picture_is_read_in_tiles_which_are_reported(in_tiles: Networks):
-    seen, pixels, picture = Seen(), scene(128, 320), Image.new("RGB", (5, 5))
-    with torch.inference_mode():
-        latents = encode(in_tiles, pixels, Watch(seen, torch.device("cpu")), picture.copy)
-        whole = in_tiles.movq.encode(pixels)
-    assert seen.reports == [("encode", 1, 3, (5, 5)), ("encode", 2, 3, (5, 5))]
-    assert 0 < (latents - whole).abs().mean() < 0.05 * whole.std()  # 0.02
 
 
 def test_who_gives_up_gets_no_further_tile(in_tiles: Networks, monkeypatch: pytest.MonkeyPatch):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -145,3 +146,24 @@ def test_a_full_device_is_an_error_of_its_own(engine: Engine, monkeypatch: pytes
     monkeypatch.setattr(engine.networks["flash"].unet, "denoise", fail)
     with pytest.raises(OutOfMemory, match="no memory left"):
         engine.run([FLASH])
+
+
+def test_pictures_that_do_not_fit_at_once_are_drawn_one_by_one(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    request = replace(FLASH, num_images_per_prompt=3)
+    (together,) = engine.run([request])
+    unet = engine.networks["flash"].unet
+    whole = unet.denoise
+
+    def of_one(sample: torch.Tensor, *arguments: object) -> object:
+        if len(sample) > 1:
+            raise torch.OutOfMemoryError("CUDA")
+        return whole(sample, *arguments)
+
+    monkeypatch.setattr(unet, "denoise", of_one)
+    (apart,) = engine.run([request])
+    assert isinstance(together, Drawn)
+    assert isinstance(apart, Drawn)
+    assert apart.seeds == together.seeds == (5, 6, 7)
+    for one, other in zip(apart.images, together.images, strict=True):
+        assert abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 1  # as promised for other batch sizes
+    assert engine.run([request], on_step=lambda progress: [0]) == [Dropped()]

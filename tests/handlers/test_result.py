@@ -3,12 +3,15 @@
 import io
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from PIL import Image, ImageChops
 
+from handlers import result
 from sandbox.person import Person
 from sandbox.shown import Shown
+from storage.domain import Refused
 from tests.line import Line
 
 
@@ -138,3 +141,10 @@ async def test_a_forged_button_gets_an_answer(line: Line, anna: Person, data: st
     answer = await (await anna.presses_data(data)).answered()
     assert answer.show_alert
     assert answer.text
+
+
+async def test_an_old_button_for_a_lane_that_is_gone_says_so() -> None:
+    button: Any = result.ResultButton(action="careful", job="somebody's")
+    unused: Any = None
+    with pytest.raises(Refused, match=r"refused\.no-base"):
+        await result.draw_carefully(unused, button, unused, unused, unused, unused, lanes={"flash"})

@@ -12,9 +12,7 @@ from PIL import Image
 from engine.components import Components
 from engine.families import KANDINSKY_3_1
 from engine.framing import Frame
-from engine.outcomes import ignore
 from engine.pipelines.inpaint import known_channels
-from engine.watch import Watch
 from engine.weights import Folder
 from tests.training.learning import check, toy_base
 from training.base import Base, load_base
@@ -54,7 +52,7 @@ def test_what_is_known_is_what_the_engine_will_say(base: Base) -> None:
     recipe = InpaintingRecipe(base, PRESETS["nano"])
     example, mask, _, _ = wishes(1, 128)[0]
     networks = base.networks(recipe.unet)
-    wanted = known_channels(networks, Frame.around((128, 128), base.areas), example.picture, mask, Watch(ignore, CPU))
+    wanted = known_channels(networks, Frame.around((128, 128), base.areas), example.picture, mask)
     pixels = torch.from_numpy(np.asarray(example.picture, dtype=np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
     assert torch.allclose(recipe.known(pixels, (mask,)), wanted, atol=1e-5)
 

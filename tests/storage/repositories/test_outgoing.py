@@ -1,5 +1,6 @@
 """What is owed to chats, and what became of it."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -379,5 +380,20 @@ async def test_a_rest_is_known_until_it_ends_and_never_gets_shorter(store: Store
     async with store.database.begin() as session:
         pauses = PauseRepository(session)
         assert {chat: round(rest_s) for chat, rest_s in (await pauses.left(BOT)).items()} == {10: 30, 0: 9}
-        await pauses.forget_ended(BOT)
+        await pauses.forget_older(BOT, 60)
+    assert await store.number("SELECT count(*) FROM pause") == 4
+    async with store.database.begin() as session:
+        await PauseRepository(session).forget_older(BOT, 0)
     assert await store.sql("SELECT chat_id FROM pause ORDER BY chat_id") == [(0,), (10,), (12,)]
+
+
+async def test_rests_that_are_written_at_once_are_all_kept(store: Store) -> None:
+    async def put(chat_id: int) -> None:
+        async with store.database.begin() as session:
+            await PauseRepository(session).put(BOT, {chat_id: 20.0, 0: 90.0 if chat_id == 3 else 20.0})
+
+    await asyncio.gather(*(put(chat_id) for chat_id in range(1, 9)))
+    async with store.database.read() as session:
+        left = await PauseRepository(session).left(BOT)
+    assert len(left) == 9
+    assert left[0] > 60

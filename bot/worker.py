@@ -272,7 +272,7 @@ class RenderChild:
     def _recipe(self, request: Request, seed: int) -> Recipe | None:
         if not self._worker.recipe or self._engine is None:
             return None
-        index = next(index for index in range(request.pictures) if image_seed(request, index) == seed)  # some may be withheld
+        index = [image_seed(request, each) for each in range(request.pictures)].index(seed)  # those before it may be withheld
         return recipe_of(request, index, seed, self._engine.revision, self._worker.device)
 
     async def _stop(self, drawing: Drawing, outcome: "Outcome") -> None:

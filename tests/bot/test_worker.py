@@ -15,7 +15,9 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from bot.broker import Bell
 from bot.settings import JobSettings, StorageSettings, WorkerSettings
 from bot.worker import Drawing, RenderChild
+from engine.errors import OutOfMemory, WeightsError
 from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage
+from engine.recipe import read as read_recipe
 from engine.requests import Inpaint, Refine, to_json
 from storage.domain import Job, JobState, NewPicture
 from storage.errors import MediaAway
@@ -35,14 +37,15 @@ class ToyEngine:
     meanwhile: Callable[[], None] = lambda: None
     revision: str = "toy"
     seen: dict[str, Image.Image] = field(default_factory=dict)
+    withheld: tuple[int, ...] = ()  # of its pictures
 
     def run(self, requests: list[Any], pictures: dict[str, Image.Image], on_step: OnStep) -> list[Outcome]:
         self.seen = pictures
         for progress in (_progress("encode", 1, 1), _progress("step", 4, 4), _progress("decode", 1, 2)):
             on_step(progress)
         self.meanwhile()
-        count = requests[0].num_images_per_prompt
-        return [Drawn((Image.new("RGB", (64, 64)),) * count, tuple(range(7, 7 + count)))]
+        seeds = [7 + index for index in range(requests[0].num_images_per_prompt) if index not in self.withheld]
+        return [Drawn((Image.new("RGB", (64, 64)),) * len(seeds), tuple(seeds), ("forbidden",) * len(self.withheld))]
 
 
 @dataclass
@@ -117,6 +120,47 @@ async def test_what_was_drawn_is_stored(store: Store, child: RenderChild) -> Non
     await child._draw_and_store(Drawing(job))
     assert (await store.get(job)).state == JobState.RENDERED
     assert await store.number("SELECT count(*) FROM picture") == 4
+
+
+async def test_the_pictures_beside_a_withheld_one_keep_their_own_seeds(store: Store, child: RenderChild, tmp_path: Path) -> None:
+    child._engine = cast("Any", ToyEngine(withheld=(1,)))
+    job = await _claimed(store)
+    await child._draw_and_store(Drawing(job))
+    stored = await store.sql("SELECT ordinal, seed, media_id FROM picture ORDER BY ordinal")
+    assert [(ordinal, seed) for ordinal, seed, _ in stored] == [(0, 7), (1, 9), (2, 10)]
+    files = [next(tmp_path.rglob(str(media_id))) for *_, media_id in stored]  # noqa: ASYNC240
+    assert [(recipe.index, recipe.seed) for recipe in map(read_recipe, files)] == [(0, 7), (2, 9), (3, 10)]
+
+
+@pytest.mark.parametrize(("error", "why"), [(OutOfMemory("no memory left"), "oom"), (WeightsError("no folder hed"), "engine")])
+async def test_what_another_process_would_find_too_ends_the_job_and_not_the_process(
+    store: Store, child: RenderChild, error: Exception, why: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    child._engine = cast("Any", ToyEngine(fail))
+    job = await _claimed(store)
+    await child._draw_and_store(Drawing(job))
+    assert (await store.get(job)).state == JobState.FAILED
+    assert await store.sql("SELECT error_class FROM job") == [(why,)]
+
+
+@pytest.mark.parametrize(("stage", "stalls"), [(None, False), ("step", True)])
+async def test_reading_networks_that_no_request_needed_before_is_no_stall(
+    store: Store, settings: JobSettings, child: RenderChild, stage: Stage | None, stalls: bool
+) -> None:
+    child._settings = settings.model_copy(update={"cancel_poll_s": 0.01, "stall_s": 0.0, "load_stall_s": 60.0})
+    drawing = Drawing(await _claimed(store), stage=stage)
+    beat = asyncio.create_task(child._beat(drawing))
+    if stalls:
+        with pytest.raises(Ended):
+            await beat
+        return
+    await _cancel(store, drawing.job)
+    while not drawing.stop:  # noqa: ASYNC110  the heart goes on beating, and hears this
+        await asyncio.sleep(0.01)
+    beat.cancel()
 
 
 async def test_the_engine_gets_the_pictures_that_the_request_names(store: Store, child: RenderChild) -> None:

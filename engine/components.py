@@ -97,6 +97,15 @@ class Components:
         merged_now = {name: Merged(unet, loras) for name, unet in loaded.items()} if loras else {}
         self._merged, self._loras = merged_now, loras
 
+    def check_loras(self) -> None:
+        """Merge the LoRAs into one UNet at least: a lane that loads its own only when asked would refuse them then.
+
+        Raises: WeightsError for one of another model.
+        """
+        there = [place for place in self._places() if (self.folder.path / place.unet).is_dir()]
+        if self._loras and there and not self._merged:
+            self.unet(there[0])
+
     def _places(self) -> list[UNetWeights]:
         return [self._place(use) for use in self.family.unets]
 

@@ -147,6 +147,7 @@ def load(
     engine = Engine(components, lanes, _revision(folder.revision(), plan, read))
     _ = engine.networks  # what a lane cannot do without is loaded, or complained about, now
     if set(lanes) - {"language"}:
+        components.check_loras()
         judge_of(components)  # a judge that cannot judge would withhold every picture later, without a word to the operator
     return engine
 

@@ -178,6 +178,14 @@ def test_what_does_not_fit_is_refused_at_load_and_changes_nothing(tiny_family: P
     assert len(said.splitlines()) == 1
 
 
+def test_a_lane_whose_unet_comes_later_refuses_it_at_load_too(small_family: str, every_mode_weights: Path, tmp_path: Path):
+    shapes, _ = BAD["another model, whole"]
+    file = written(tmp_path / "bad.safetensors", {key: torch.ones(shape) for key, shape in shapes.items()})
+
+    with pytest.raises(WeightsError, match="no attention of this UNet"):
+        load(small_family, ["edit"], weights=every_mode_weights / small_family, loras=(str(file),))
+
+
 def test_numbers_that_are_not_finite_and_files_that_are_none_are_refused(unet: Kandinsky3UNet, tmp_path: Path):
     tensors = stored("diffusers", halves(unet))
     tensors[f"unet.{CROSS}.to_q.lora_A.weight"][0, 0] = torch.nan

@@ -36,8 +36,8 @@ async def test_a_page_shows_the_newest_nine(post: Post) -> None:
     assert "12 pictures · page 1 of 2" in page.text
     assert page.labels == [*"123456789", "🔎 Find", "»"]
     picture = Image.open(io.BytesIO(page.photo))
-    assert picture.getpixel((174, 174)) == pytest.approx((0, 0, 0), abs=8)  # the fourth of four
-    assert picture.getpixel((508, 174)) == pytest.approx((0, 0, 255), abs=8)
+    assert picture.getpixel((174, 174)) == pytest.approx((255, 0, 0), abs=8)  # the first of the newest four
+    assert picture.getpixel((508, 174)) == pytest.approx((0, 255, 0), abs=8)
 
 
 async def test_the_last_page_takes_the_place_of_the_first_and_of_any_beyond_it(post: Post) -> None:
@@ -59,17 +59,17 @@ async def test_small_copies_are_made_once(post: Post) -> None:
     for (media_id,) in await post.store.sql("SELECT media_id FROM picture"):
         post.media._fs.rm(post.media._path(media_id))
     again = await _shows(post, "history.page", page=1, find="")
-    assert Image.open(io.BytesIO(again.photo)).getpixel((174, 174)) == pytest.approx((0, 0, 0), abs=8)
+    assert Image.open(io.BytesIO(again.photo)).getpixel((174, 174)) == pytest.approx((255, 0, 0), abs=8)
 
 
 async def test_a_picture_whose_file_is_lost_leaves_an_empty_place(post: Post, caplog: pytest.LogCaptureFixture) -> None:
     await post.delivered()
-    (media_id,) = (await post.store.sql("SELECT media_id FROM picture ORDER BY id DESC"))[0]
+    (media_id,) = (await post.store.sql("SELECT media_id FROM picture ORDER BY id"))[0]
     post.media._fs.rm(post.media._path(media_id))
     page = await _shows(post, "history.page", page=1, find="")
     picture = Image.open(io.BytesIO(page.photo))
     assert picture.getpixel((174, 174)) == pytest.approx((58, 61, 68), abs=8)
-    assert picture.getpixel((508, 174)) == pytest.approx((0, 0, 255), abs=8)
+    assert picture.getpixel((508, 174)) == pytest.approx((0, 255, 0), abs=8)
     assert "is not to be had" in caplog.text
 
 

@@ -74,7 +74,7 @@ def test_the_doctor_shows_none(tmp_path: Path) -> None:
     _clean(said)
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("form", [pytest.param("text", marks=pytest.mark.long), "json"])
 def test_a_bot_out_of_reach_of_telegram_and_broker_shows_none(tmp_path: Path, migrated_file: Path, form: str) -> None:
     database = tmp_path / "kandinsky.db"
     database.write_bytes(migrated_file.read_bytes())

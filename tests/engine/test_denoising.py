@@ -69,7 +69,7 @@ def test_only_what_is_too_large_for_one_pass_is_cut(parts: Components):
     assert networks.window(8, 128) == (8, 16)
 
 
-@pytest.mark.parametrize("flash", [True, False])
+@pytest.mark.parametrize("flash", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_panorama_has_no_seam(every_mode: Engine, parts: Components, flash: bool):
     """Differences of neighbouring columns where windows begin and end, against those inside of windows, over four seeds."""
     networks = parts.drawing("flash" if flash else "base")

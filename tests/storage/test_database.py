@@ -96,7 +96,7 @@ async def test_a_cancelled_transaction_is_taken_back_and_leaves_the_database_fre
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 1), ("busy_timeout", 10000), ("foreign_keys", 1)]
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 1), ("busy_timeout", 5000), ("foreign_keys", 1)]
 )
 async def test_sqlite_is_set_up_on_every_connection(database: Database, pragma: str, value: object) -> None:
     async with database.begin() as first, database.read() as second:  # two at once: two connections of the pool

@@ -32,6 +32,7 @@ def base() -> Base:
 TOY = Preset(Schedule(steps=32, learning_rate=4e-3, batch=4, warmup=2), side=64)
 
 
+@pytest.mark.long  # super-resolution and LoRA are shown to learn in `make test`
 def test_it_learns(base: Base, tmp_path: Path) -> None:
     check(lambda: InpaintingRecipe(base, TOY), tmp_path, fall=0.9)
 

@@ -60,6 +60,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_autoencoder_then_the_encoder_alone_learn(cache: Path) -> None:
     assert improvement(AutoencoderRecipe(Schedule(steps=12, learning_rate=2e-3, batch=2, warmup=3)), cache, 2) < 0.85
     assert improvement(EncoderRecipe(cache, Schedule(steps=16, learning_rate=1e-3, batch=4, warmup=3)), cache, 8) < 0.98

@@ -1,8 +1,20 @@
 """What a pass and a decode of full size cost, counted on the meta device; `benchmarks.engine_counts` prints all of it."""
 
 import pytest
+import torch
 
-from benchmarks.engine_counts import GB, GIB, TERA, Counts, count_decode, count_pass, count_round_trips, count_window, full_unet
+from benchmarks.engine_counts import (
+    GB,
+    GIB,
+    HALF,
+    TERA,
+    Counts,
+    count_decode,
+    count_pass,
+    count_round_trips,
+    count_window,
+    full_unet,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +34,11 @@ def test_a_guided_step_skips_the_empty_prompts_attention():
 
 
 def test_a_decode_fits_where_the_official_one_does_not():
-    decode = count_decode()
+    decode = count_decode(HALF)
 
     assert decode.flops < 30.1 * TERA  # official 34.12
     assert decode.peak < 2.7 * GIB  # 5.0
+    assert count_decode(torch.float32).peak < 5.2 * GIB  # 10.0
 
 
 def test_a_window_of_super_resolution_needs_half_the_official_memory():

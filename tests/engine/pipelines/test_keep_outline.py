@@ -153,7 +153,11 @@ def test_results_have_the_pictures_size(every_mode: Engine, size: tuple[int, int
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [*product(("transparent", "grey", "sixteen bits"), ("hed", "canny", "sketch")), ("huge", "canny")]
+    ("name", "hint"),
+    [
+        *product(("transparent", "grey", "sixteen bits"), ("hed", "canny", "sketch")),
+        pytest.param("huge", "canny", marks=pytest.mark.long),
+    ],
 )
 def test_any_picture_that_was_decoded_has_outlines(every_mode: Engine, name: str, hint: str):
     picture = bad_picture(name)

@@ -21,7 +21,7 @@ async def _drain_while_drawing(cluster: Cluster) -> int:
         child.process for name, child in cluster.children.items() if child.process and cluster.worker_id(name) == worker_id
     ]
     process.terminate()
-    code = await asyncio.wait_for(process.wait(), 25)
+    code = await asyncio.wait_for(process.wait(), 70)
     await anna.sees_photo()
     return code
 
@@ -37,6 +37,6 @@ async def test_what_would_take_long_is_given_back_to_another_worker(tmp_path: Pa
 
 @pytest.mark.timeout(180)
 async def test_what_is_nearly_done_is_finished(tmp_path: Path) -> None:
-    async with new_cluster("sqlite+filesystem", tmp_path, _PATIENT | {"JOB_DRAIN_S": "20"}, draw_s=10) as cluster:
+    async with new_cluster("sqlite+filesystem", tmp_path, _PATIENT | {"JOB_DRAIN_S": "60"}, draw_s=10) as cluster:
         assert await _drain_while_drawing(cluster) == 0
         assert await cluster.sql("SELECT count(*) FROM audit WHERE to_state = 'running'") == [(1,)]

@@ -66,6 +66,7 @@ def test_the_autoencoder_then_the_encoder_alone_learn(cache: Path) -> None:
     assert improvement(EncoderRecipe(cache, Schedule(steps=16, learning_rate=1e-3, batch=4, warmup=3)), cache, 8) < 0.98
 
 
+@pytest.mark.long
 def test_the_unet_then_the_decoder_learn(cache: Path) -> None:
     schedule = Schedule(steps=25, learning_rate=1.5e-3, batch=8, warmup=5)
     assert improvement(TextToImageRecipe(cache, schedule, scenes=64), cache, 32) < 0.85

@@ -315,6 +315,8 @@ async def serve() -> None:
     if unknown := (drawing.lane_names or frozenset()) - {*catalog.family(drawing.family).lanes}:
         served = ", ".join(catalog.family(drawing.family).lanes)
         raise SettingsError(f"DRAW_LANES: {drawing.family} has {served}, not {', '.join(sorted(unknown))}")
+    if drawing.lane_names and "flash" in catalog.family(drawing.family).lanes and "flash" not in drawing.lane_names:
+        raise SettingsError("DRAW_LANES: plain messages are drawn by flash; name it, too")
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
     bot = make_bot(read(TelegramSettings))
     settings = read(StorageSettings), read(JobSettings), drawing

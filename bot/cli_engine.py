@@ -175,12 +175,12 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--family", default=family, help=f"set of weights (default: {family})")
         command.add_argument("--seed", type=int, default=1, help="another number, another picture (default: 1)")
         command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+        command.add_argument("--memory", help="one of the family's memory plans (default: what suits the device)")
         if name in _WRITES:
             command.add_argument("--temperature", type=float, help="0 takes the likeliest word each time")
         else:
             command.add_argument("-o", "--output", type=Path, default=Path("kandinsky.png"), help="file to write")
             command.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="merge in; may be repeated")
-            command.add_argument("--memory", help="one of the family's memory plans (default: what suits the device)")
             command.add_argument(
                 "--judge", default="", metavar="MODULE:FUNCTION", help="look at pictures in place of the family's"
             )

@@ -125,14 +125,8 @@ class RenderChild:
 
         try:
             worker = self._worker
-            self._engine = load(
-                worker.family,
-                worker.lane_names,
-                worker.device,
-                worker.memory,
-                loras=worker.lora_files,
-                judge=worker.judge,
-            )
+            lanes, changed = worker.lane_names, worker.lora_files
+            self._engine = load(worker.family, lanes, worker.device, worker.memory, loras=changed, judge=worker.judge)
         except Exception as error:
             log.critical("cannot load %s: %s", self._worker.family, error)
             os._exit(CANNOT_LOAD)

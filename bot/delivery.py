@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 _TICK_S = 0.2
 _REST_S = 0.01  # between two ticks, so that what comes in a crowd is read and sent together
+_REST_AGAIN_S = 0.5  # between two tries to write down that a chat rests
 _PROGRESS_S = 1.5
 _LOOK_S = 0.5  # between two looks at all that wait or are drawn
 _LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
@@ -312,19 +313,28 @@ class Deliverer:
             await self._if_blocked(tried.fate, notice.user_id, notice.chat_id)
 
     async def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
-        """How long to wait before the next try: as told, or 0.5 s doubling to 60 s."""
+        """How long to wait before the next try: as told and a little longer, or 0.5 s doubling to 60 s."""
         if tried.retry_s:
-            await self._rest(chat_id, tried.retry_s)
-            return tried.retry_s
+            return await self._rest(chat_id, tried.retry_s)
         return backoff(attempts)
 
-    async def _rest(self, chat_id: int, retry_s: float) -> None:
-        """Obey a 429, and let whoever delivers next obey it. A database that does not take this may take what is due next."""
+    async def _rest(self, chat_id: int, retry_s: float) -> float:
+        """Obey a 429, and let whoever delivers next obey it; return for how long this chat is to rest.
+
+        While the database does not take it, another process may be about to lead: it is told as soon as it can be.
+        """
         resting = self.limiter.pause(chat_id, retry_s)
-        try:
-            await self._outbox.resting(resting)
-        except Exception as error:
-            log.warning("a rest is not written down: %s", type(error).__name__)
+        ends = time.monotonic() + resting[chat_id]
+        while True:
+            try:
+                await self._outbox.resting(resting)
+                break
+            except Exception as error:
+                log.warning("a rest is not written down: %s", type(error).__name__)
+                if time.monotonic() > ends:
+                    break
+                await asyncio.sleep(_REST_AGAIN_S)
+        return resting[chat_id]
 
     async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
         if fate == Fate.BLOCKED and user_id is not None:

@@ -87,7 +87,9 @@ async def test_progress_is_shown_in_the_status(post: Post) -> None:
     assert (await post.store.get(job)).status_message_id == post.said[0].id
 
 
-async def test_who_delivers_next_obeys_what_its_predecessor_was_told(post: Post) -> None:
+@pytest.mark.parametrize("fails", [0, 1])
+async def test_who_delivers_next_obeys_what_its_predecessor_was_told(post: Post, fails: int) -> None:
+    post.breaks("resting", times=fails)
     post.box.faults.too_many_requests("sendMessage", retry_after=30)
     await post.owe(key="cancel.nothing")
     await post.turn(1)

@@ -119,11 +119,13 @@ def _judge_haste(report: Report, calls: Sequence[Violation], deaths: Sequence[fl
     unheard = 0
     for call in calls:
         died = any(0 <= at - call.told_at <= _UNHEARD_S for at in deaths)
-        ends = call.wall_time + call.early_s
-        if died and max(rests.get(call.chat_id or 0, 0.0), rests.get(0, 0.0)) < ends:
+        known = max(rests.get(call.chat_id or 0, 0.0), rests.get(0, 0.0))
+        if died and known < call.wall_time + call.early_s:
             unheard += 1
         else:
-            _count(report, "unexpected", f"Telegram was called before it said: {call}")
+            near = [round(at - call.told_at, 3) for at in deaths]
+            more = f"bots died {near} s after the word, SQL has a rest of {known - call.told_at:.3f} s"
+            _count(report, "unexpected", f"Telegram was called before it said: {call}; {more}")
     if unheard:
         report.notes.append(
             f"{unheard} calls came too early: a bot died within {_UNHEARD_S} s of Telegram's word, and SQL has none"

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.models.movq import MoVQ
+from training import warm
 from training.loop import Schedule, load_average
-from training.scenes import paint_with_latent, sample_scene
+from training.scenes import paint_with_latent, training_scene
 
 WIDTHS = (32, 32, 64, 64)
 NOISE = 0.07  # largest standard deviation of the noise on the decoder's input
@@ -35,7 +36,7 @@ def build_movq() -> Any:
 
 def sample_pictures(count: int, rng: Random) -> tuple[Tensor, Tensor]:
     """Fresh scenes: pictures (B, 3, 128, 128) in [-1, 1] and their latents (B, 4, 16, 16)."""
-    painted = [paint_with_latent(sample_scene(rng)) for _ in range(count)]
+    painted = [paint_with_latent(training_scene(rng)) for _ in range(count)]
     pictures = torch.from_numpy(np.stack([picture for picture, _ in painted])).permute(0, 3, 1, 2) * 2 - 1
     return pictures, torch.from_numpy(np.stack([latent for _, latent in painted]))
 
@@ -114,6 +115,10 @@ class AutoencoderRecipe:
         self.schedule = schedule or Schedule(steps=1300, learning_rate=1.5e-3, batch=8, warmup=40, decay=0.65)
         torch.manual_seed(0)
         self.trained: nn.Module = build_movq()
+
+    def begin_with(self, folder: Path) -> list[str]:
+        """Begin with a family's weights; returns what stays as it is."""
+        return warm.movq(folder, self.trained)
 
     def loss(self, batch: int, rng: Random) -> Tensor:
         pictures, latents = sample_pictures(batch, rng)

@@ -1,11 +1,13 @@
 """An automatic judge of nano pictures: what is on the picture, and is that what was asked for?
 
-It knows the palette and the ideal shapes but not how a picture was made. Numpy and scipy; pictures are (128, 128, 3), 0 to 1.
+It knows the palette, the grounds of every style and the ideal silhouettes, but not how a picture was made: no network has a part
+in it. Numpy and scipy; pictures are (128, 128, 3), 0 to 1.
 Never loosen it for generated pictures: `tests/training/test_judge.py` holds it to rendered truth.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 
 import numpy as np
@@ -13,18 +15,25 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from engine.nano_world import COLOURS, SHAPES, Thing
-from training.scenes import PALETTE, SIDE, Floats, Piece, corners, outline
+from engine.nano_world import COLOURS, LARGE, PLAIN, TIMES, Thing
+from training.figures import Floats, area_and_centroid, outline
+from training.pieces import SIDE, Piece, corners
+from training.styles import detail_colours, ground, object_colour
 
 Mask = NDArray[np.bool_]
 
 SHADES = np.linspace(0.8, 1.06, 14, dtype=np.float32)  # brightness that gradients give to a colour
 SHADOWS = np.linspace(0.74, 1.06, 17, dtype=np.float32)  # and that shadows give to a background
+WASHES = np.linspace(0.88, 1.12, 11, dtype=np.float32)  # and blotches to a wash
+GLARES = np.linspace(0.94, 1.06, 5, dtype=np.float32)
 APART = 0.13  # distance in RGB from the background's colours at which a pixel belongs to an object
 SMALLEST = 60  # pixels of an object
 ZOOM = 4  # outlines are measured at this multiple of the picture's resolution
 CENTRAL = 0.08  # an object this close to the middle stands in the center
 FITS = 0.8  # least overlap with the ideal shape
+PARTED = ("house", "tree", "boat")  # roof, trunk and hull reach the outline in a colour of their own
+HOLLOW = 0.2  # distance in RGB from which on an object's inside does not have the colour of its rim
+STYLES = (PLAIN, *LARGE.styles)
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class Found:
     """One object as seen: shape is None if it fits none.
 
     overlap: intersection over union with the ideal fitted shape.  wobble: mean pixels from its outline to the ideal one.
+    hollow: whether its inside lacks the colour of its outline, as a neon tube's does.
     """
 
     shape: str | None
@@ -42,19 +52,24 @@ class Found:
     radius: float
     overlap: float
     wobble: float
+    hollow: bool = False
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Everything on a picture."""
+    """Everything on a picture. background: a colour or a sky, by its ground, as is the style."""
 
     background: str
     objects: tuple[Found, ...]
+    style: str = PLAIN
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What of the wish is right: one entry per wished object (False where it is missing); what was not said is right."""
+    """What of the wish is right: one entry per wished object (False where it is missing), so two for "two stars".
+
+    What was not said is right.
+    """
 
     background: bool
     count: bool
@@ -62,10 +77,11 @@ class Verdict:
     shapes: tuple[bool, ...]
     places: tuple[bool, ...]
     wobble: float  # mean over the objects in pixels, nan without any
+    style: bool = True
 
     @property
     def right(self) -> bool:
-        return self.background and self.count and all(self.colours) and all(self.shapes) and all(self.places)
+        return self.background and self.count and self.style and all((*self.colours, *self.shapes, *self.places))
 
 
 def to_floats(image: Image.Image) -> Floats:
@@ -74,56 +90,123 @@ def to_floats(image: Image.Image) -> Floats:
 
 
 def look(picture: Floats) -> Seen:
-    """Find the background's colour and the objects on a picture."""
-    background, model = _background(picture)
-    shadows = model[:, None, :] * SHADOWS[:, None]  # (H, 17, 3)
-    far = np.linalg.norm(picture[:, :, None] - shadows[:, None], axis=-1).min(axis=-1)  # (H, W)
-    labels, count = ndimage.label(far > APART)
-    objects = []
-    for label in range(1, count + 1):
-        region = labels == label
-        if region.sum() >= SMALLEST:
-            objects.append(_measure(picture, region, model))
-    return Seen(background, tuple(objects))
+    """Find the ground, its style and the objects on a picture."""
+    background, style, model = _background(picture)
+    far = np.linalg.norm(picture[:, :, None] - _grounds(model, background, style), axis=-1).min(axis=-1) > APART  # (H, W)
+    if background in TIMES:
+        far = ndimage.binary_opening(far)  # where the hill's edge is a pixel off
+    if style == "neon":
+        far = ndimage.binary_fill_holes(ndimage.binary_closing(far))
+    labels, count = ndimage.label(far)
+    regions = [labels == label for label in range(1, count + 1)]
+    objects = [_measure(picture, region, model, background, style) for region in regions if region.sum() >= SMALLEST]
+    return Seen(background, tuple(objects), style)
 
 
-def _background(picture: Floats) -> tuple[str, Floats]:
-    """The background's name, and its colour per row by a straight line through the pixels on the frame: (H, 3)."""
+def _background(picture: Floats) -> tuple[str, str, Floats]:
+    """Name, style and colours (H, W, 3) of the ground: the one that fits the pixels on the frame, corrected row by row by a line."""
     frame = np.ones(picture.shape[:2], dtype=bool)
     frame[3:-3, 3:-3] = False
-    rows = np.nonzero(frame)[0]
-    pixels = picture[frame]
-    names = np.array([_colour_name(pixel) for pixel in pixels[::3]])
-    found, counts = np.unique(names, return_counts=True)
-    name = str(found[counts.argmax()])
-    distance = np.linalg.norm(pixels[:, None] - _rgb(name) * SHADES[:, None], axis=-1).min(axis=1)
-    chosen = distance < 2 * APART
-    line = np.polynomial.polynomial.polyfit(rows[chosen], pixels[chosen].astype(np.float64), 1)  # (2, 3)
-    model: Floats = (line[0] + np.arange(len(picture))[:, None] * line[1]).astype(np.float32)
-    return name, model
+    rows, pixels = np.nonzero(frame)[0], picture[frame]
+    away = np.linalg.norm(_framed(len(picture)) - pixels, axis=-1)  # (36, N)
+    found = int(away.clip(0, 2 * APART).mean(axis=1).argmin())
+    background, style = _GROUNDS[found]
+    template = ground(background, style, len(picture))
+    chosen = away[found] < 2 * APART
+    if not chosen.any():
+        return background, style, template
+    residual = (pixels - template[frame])[chosen].astype(np.float64)
+    line = np.polynomial.polynomial.polyfit(rows[chosen], residual, 1)  # (2, 3)
+    model: Floats = (template + line[0] + np.arange(len(picture))[:, None, None] * line[1]).astype(np.float32)
+    return background, style, model
 
 
-def _rgb(name: str) -> Floats:
-    return np.array(PALETTE[name], dtype=np.float32) / np.float32(255)
+_GROUNDS = tuple((background, style) for style in STYLES for background in LARGE.backgrounds)
 
 
-_SHADED = np.stack([np.minimum(_rgb(name) * SHADES[:, None], 1) for name in COLOURS])  # (10, 14, 3)
+@cache
+def _framed(side: int) -> Floats:
+    """The pixels that every ground has on the frame: (36, N, 3)."""
+    frame = np.ones((side, side), dtype=bool)
+    frame[3:-3, 3:-3] = False
+    return np.stack([ground(background, style, side)[frame] for background, style in _GROUNDS])
 
 
-def _colour_name(colour: Floats) -> str:
+def _grounds(model: Floats, background: str, style: str) -> Floats:
+    """All that a pixel without an object may look like: (H, W, K, 3)."""
+    shades = {PLAIN: SHADOWS, "watercolour": WASHES, "neon": GLARES}[style]
+    rows = [np.roll(model, shift, axis=0) for shift in (-2, 0, 2)] if background in TIMES else [model]
+    found: Floats = np.concatenate([row[:, :, None] * shades[:, None] for row in rows], axis=2)
+    return found
+
+
+def _shades(style: str) -> Floats:
+    return SHADES if style == PLAIN else SHADES[3:]  # other styles shade objects less
+
+
+@cache
+def _shaded(style: str) -> Floats:
+    """Every palette colour in its shades: (10, S, 3)."""
+    return np.stack([np.minimum(object_colour(name, style) * _shades(style)[:, None], 1) for name in COLOURS])
+
+
+def _colour_name(colour: Floats, style: str) -> str:
     """The nearest palette colour in any shade."""
-    return COLOURS[int(np.linalg.norm(_SHADED - colour, axis=-1).min(axis=1).argmin())]
+    return COLOURS[int(np.linalg.norm(_shaded(style) - colour, axis=-1).min(axis=1).argmin())]
 
 
-def _measure(picture: Floats, region: Mask, model: Floats) -> Found:
+def _measure(picture: Floats, region: Mask, model: Floats, background: str, style: str) -> Found:
     """Colour, exact outline, shape and place of one object; region: its rough mask."""
-    core = ndimage.binary_erosion(region, iterations=2)
-    paint = np.median(picture[core if core.any() else region], axis=0)
-    cutout = _cut_out(picture, region, model, paint)
+    paint = _tube(picture, region, model) if style == "neon" else _paint(picture, region, style)
+    name = _colour_name(paint, style)
+    grounds = _grounds(model, background, style)
+    own = paint * _shades(style)[:, None]
+    cutout = _cut_out(picture, region, grounds, own, ZOOM if style == "neon" else 0)
     shape, piece, overlap = _best_shape(cutout)
+    painted = own if style == "neon" else np.concatenate([own, _parts(name, style)])
+    if style != "neon":
+        whole = _cut_out(picture, region, grounds, painted, ZOOM)
+        parted = _best_shape(whole) if whole.mask.sum() > 1.03 * cutout.mask.sum() else ("", piece, 0.0)
+        if parted[0] in PARTED and parted[2] > overlap - 0.03:
+            cutout, (shape, piece, overlap) = whole, parted
     place = _place(piece.x - 0.5, piece.y - 0.5)
     known = shape if overlap >= FITS else None
-    return Found(known, _colour_name(paint), place, piece.x, piece.y, piece.radius, overlap, _wobble(cutout, piece))
+    hollow = _hollow(picture, cutout, painted)
+    return Found(known, name, place, piece.x, piece.y, piece.radius, overlap, _wobble(cutout, piece), hollow)
+
+
+def _hollow(picture: Floats, cutout: "_Cutout", painted: Floats) -> bool:
+    """Whether most of an object's inside looks like none of the colours that it is painted with: (K, 3)."""
+    deep = np.zeros((cutout.size, cutout.size), dtype=bool)
+    height, width = cutout.mask.shape
+    deep[cutout.top : cutout.top + height, cutout.left : cutout.left + width] = cutout.mask
+    inside = picture[ndimage.binary_erosion(deep[ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM], iterations=4)]
+    return bool(len(inside)) and float(np.median(np.linalg.norm(inside[:, None] - painted, axis=-1).min(axis=1))) > HOLLOW
+
+
+def _paint(picture: Floats, region: Mask, style: str) -> Floats:
+    """An object's own colour: the median of its inside, without parts that are always painted in a colour of their own."""
+    core = ndimage.binary_erosion(region, iterations=2)
+    pixels = picture[core if core.any() else region]
+    fixed = np.linalg.norm(pixels[:, None] - _parts("", style), axis=-1).min(axis=1) < APART
+    median: Floats = np.median(pixels if fixed.mean() > 0.75 else pixels[~fixed], axis=0)
+    return median
+
+
+def _tube(picture: Floats, region: Mask, model: Floats) -> Floats:
+    """The colour of a neon tube: the median of what differs most from the ground."""
+    pixels = picture[region]
+    away = np.linalg.norm(pixels - model[region], axis=-1)
+    median: Floats = np.median(pixels[away >= np.quantile(away, 0.85)], axis=0)
+    return median
+
+
+@cache
+def _parts(colour: str, style: str) -> Floats:
+    """The colours of roofs, trunks and hulls, in their shades, or with a colour also of everything on an object in it: (K, 3)."""
+    paints = detail_colours(colour or "white", style)
+    chosen = [paints[name] for name in (("brick", "wood") if not colour else paints)]
+    return np.concatenate([paint * SHADES[2::4, None] for paint in chosen])
 
 
 @dataclass(frozen=True)
@@ -149,18 +232,28 @@ class _Cutout:
         return float((self.mask & ideal).sum() / max((self.mask | ideal).sum(), 1))
 
 
-def _cut_out(picture: Floats, region: Mask, model: Floats, paint: Floats) -> _Cutout:
-    """Which points of the enlarged picture look more like the object than like its (shadowed) background."""
+def _cut_out(picture: Floats, region: Mask, grounds: Floats, figures: Floats, closed: int = 0) -> _Cutout:
+    """Which points of the enlarged picture look more like the object than like its ground.
+
+    grounds: (H, W, K, 3).  figures: (K, 3).  closed: gaps of so many points between parts, or in a rim, are closed.
+    """
     near = ndimage.binary_dilation(region, iterations=3)
     rows, columns = np.nonzero(near)
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     points = (np.arange(picture.shape[0] * ZOOM, dtype=np.float32) + 0.5) / ZOOM - 0.5
     grid = np.meshgrid(points[top * ZOOM : bottom * ZOOM], points[left * ZOOM : right * ZOOM], indexing="ij")
     fine = np.stack([ndimage.map_coordinates(picture[..., c], grid, order=1, mode="nearest") for c in range(3)], axis=-1)
-    shadows = model[top:bottom].repeat(ZOOM, axis=0)[:, None, :] * SHADOWS[:, None]
-    ground = np.linalg.norm(fine[:, :, None] - shadows[:, None], axis=-1).min(axis=-1)
-    figure = np.linalg.norm(fine[:, :, None] - paint * SHADES[:, None], axis=-1).min(axis=-1)
-    inside = (figure < ground) & near[top:bottom, left:right].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+    behind = grounds[top:bottom, left:right]
+    away = np.full(fine.shape[:2], np.inf, dtype=np.float32)
+    for index in range(behind.shape[2]):  # one at a time: together they take too much memory
+        level = behind[:, :, index].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+        away = np.minimum(away, _squares(fine - level))
+    figure = np.full_like(away, np.inf)
+    for colour in figures:
+        figure = np.minimum(figure, _squares(fine - colour))
+    inside = (figure < away) & near[top:bottom, left:right].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+    if closed:
+        inside = ndimage.binary_closing(np.pad(inside, closed), iterations=closed)[closed:-closed, closed:-closed]
     labels, _ = ndimage.label(inside)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -168,21 +261,25 @@ def _cut_out(picture: Floats, region: Mask, model: Floats, paint: Floats) -> _Cu
     return _Cutout(mask, int(left) * ZOOM, int(top) * ZOOM, picture.shape[0] * ZOOM)
 
 
+def _squares(differences: Floats) -> Floats:
+    """Squared lengths: (H, W, 3) to (H, W)."""
+    found: Floats = np.einsum("hwc,hwc->hw", differences, differences)
+    return found
+
+
 def _best_shape(cutout: _Cutout) -> tuple[str, Piece, float]:
     """The ideal shape, moved and scaled, that overlaps the object most."""
-    fits = [_fit(cutout, shape, rounds=1) for shape in SHAPES]
-    first, second = np.argsort([overlap for _, overlap in fits])[::-1][:2]
-    close = [(SHAPES[index], *_fit(cutout, SHAPES[index], rounds=8)) for index in (first, second)]
+    shapes = list(LARGE.shapes)
+    for rounds, kept in ((0, 6), (1, 3)):
+        fits = {shape: _fit(cutout, shape, rounds)[1] for shape in shapes}
+        shapes = sorted(shapes, key=fits.__getitem__, reverse=True)[:kept]
+    close = [(shape, *_fit(cutout, shape, rounds=8)) for shape in shapes]
     return max(close, key=lambda fit: fit[2])
 
 
 def _fit(cutout: _Cutout, shape: str, rounds: int) -> tuple[Piece, float]:
     """Fit one shape: start from area and centroid, then improve x, y and radius in turn."""
-    points = outline(shape).astype(np.float64)
-    following = np.roll(points, -1, axis=0)
-    cross = points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]
-    area = cross.sum() / 2
-    centroid = ((points + following) * cross[:, None]).sum(axis=0) / (6 * area)
+    area, centroid = area_and_centroid(outline(shape))
     rows, columns = np.nonzero(cutout.mask)
     if not len(rows):
         return Piece(shape, "", "", "", 0.5, 0.5, 0.02), 0.0
@@ -223,20 +320,22 @@ def _place(dx: float, dy: float) -> str:
     return "top" if dy < 0 else "bottom"
 
 
-def judge(picture: Floats, background: str | None, things: Sequence[Thing]) -> Verdict:
-    """Compare a picture with a wish; objects are matched in the way that is best for the picture."""
+def judge(picture: Floats, background: str | None, things: Sequence[Thing], style: str | None = None) -> Verdict:
+    """Compare a picture with a wish; objects are matched in the way that is best for the picture. style: None if it is free."""
     seen = look(picture)
+    wished = [thing for thing in things for _ in range(thing.count)]
     objects = sorted(seen.objects, key=lambda found: -found.radius)
-    slots: list[Found | None] = [*objects[:4], *[None] * max(len(things) - len(objects), 0)]
-    matched = max(permutations(slots, len(things)), key=lambda order: sum(map(_agreement, things, order)))
-    met = list(zip(things, matched, strict=True))
+    slots: list[Found | None] = [*objects[:4], *[None] * max(len(wished) - len(objects), 0)]
+    matched = max(permutations(slots, len(wished)), key=lambda order: sum(map(_agreement, wished, order)))
+    met = list(zip(wished, matched, strict=True))
     return Verdict(
         background=background in (None, seen.background),
-        count=len(objects) == len(things),
+        count=len(objects) == len(wished),
         colours=tuple(found is not None and thing.colour in (None, found.colour) for thing, found in met),
         shapes=tuple(found is not None and thing.shape == found.shape for thing, found in met),
         places=tuple(found is not None and thing.place in (None, found.place) for thing, found in met),
         wobble=float(np.mean([found.wobble for found in objects])) if objects else float("nan"),
+        style=style is None or (seen.style == style and all(found.hollow == (style == "neon") for found in objects)),
     )
 
 

@@ -88,6 +88,14 @@ class Written(Protocol):
         """Write what the engine loads into `folder`; returns each file's checksum."""
 
 
+@runtime_checkable
+class Warm(Protocol):
+    """What a recipe has beside if it can begin with the weights of a family's folder."""
+
+    def begin_with(self, folder: Path) -> list[str]:
+        """Copy what fits; returns the names of what does not."""
+
+
 @dataclass
 class Run:
     """A recipe on its way: step, weights, their moving average, optimiser, and the loss of every step so far.

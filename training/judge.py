@@ -95,8 +95,9 @@ def look(picture: Floats) -> Seen:
     far = np.linalg.norm(picture[:, :, None] - _grounds(model, background, style), axis=-1).min(axis=-1) > APART  # (H, W)
     if background in TIMES:
         far = ndimage.binary_opening(far)  # where the hill's edge is a pixel off
+    far = ndimage.binary_closing(far)  # between two parts, a pixel may have the ground's colour by chance
     if style == "neon":
-        far = ndimage.binary_fill_holes(ndimage.binary_closing(far))
+        far = ndimage.binary_fill_holes(far)
     labels, count = ndimage.label(far)
     regions = [labels == label for label in range(1, count + 1)]
     objects = [_measure(picture, region, model, background, style) for region in regions if region.sum() >= SMALLEST]

@@ -146,7 +146,9 @@ def _add_run(one: argparse.ArgumentParser) -> None:
     one.add_argument("--learning-rate", type=float)
     one.add_argument("--batch", type=int, help="examples per step, over all processes")
     one.add_argument("--accumulate", type=int, help="parts in which a process takes its share of a batch")
-    one.add_argument("--begin-with", type=Path, metavar="FOLDER", help="a family's folder, the weights of which the recipe starts from")
+    one.add_argument(
+        "--begin-with", type=Path, metavar="FOLDER", help="a family's folder, the weights of which the recipe starts from"
+    )
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--save-every", type=float, default=60.0, help="seconds between checkpoints (%(default)s)")
     one.add_argument("--show-every", type=int, default=500, help="steps between sheets of samples, 0 for none (%(default)s)")

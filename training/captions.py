@@ -20,11 +20,35 @@ _RU_PREFIX_ACCUSATIVE = ("нарисуй ", "нарисуй мне ", "пока�
 _RU_PREFIX_INSTRUMENTAL = ("картинка с ", "картинку с ", "рисунок с ", "изображение с ")
 _EN_TIMES = {
     "day": (" by day", " during the day", ", day", " in the daytime", " on a day background", " in the day sky", ", day sky"),
-    "night": (" at night", " by night", ", night", " in the nighttime", " on a night background", " in the night sky", ", night sky"),
+    "night": (
+        " at night",
+        " by night",
+        ", night",
+        " in the nighttime",
+        " on a night background",
+        " in the night sky",
+        ", night sky",
+    ),
 }
 _RU_TIMES = {
-    "day": (" днём", ", день", " на дневном небе", " на фоне дневного неба", ", дневное небо", " на дневном фоне", " в дневном небе"),
-    "night": (" ночью", ", ночь", " на ночном небе", " на фоне ночного неба", ", ночное небо", " на ночном фоне", " в ночном небе"),
+    "day": (
+        " днём",
+        ", день",
+        " на дневном небе",
+        " на фоне дневного неба",
+        ", дневное небо",
+        " на дневном фоне",
+        " в дневном небе",
+    ),
+    "night": (
+        " ночью",
+        ", ночь",
+        " на ночном небе",
+        " на фоне ночного неба",
+        ", ночное небо",
+        " на ночном фоне",
+        " в ночном небе",
+    ),
 }
 
 

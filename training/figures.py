@@ -1,6 +1,6 @@
 """What objects look like: the silhouette of every shape, and what is painted on it.
 
-Coordinates are those of the object's bounding box, [-1, 1]^2 with y down. The silhouettes are ours, drawn to be told apart at 16 x 16.
+Coordinates are those of the object's bounding box, [-1, 1]^2 with y down. The silhouettes are ours, to be told apart at 16 x 16.
 """
 
 import math
@@ -122,7 +122,7 @@ def _cat() -> Parts:
 
 def _sun() -> Parts:
     smile = np.concatenate([_arc(0, 0.06, 0.34, 0.34, 20, 160, 16), _arc(0, 0.0, 0.3, 0.26, 160, 20, 16)])
-    return [("ink", smile), *(("ink", _ellipse(side * 0.24, -0.16, 0.09, 0.12, 16)) for side in (-1, 1))]  # type: ignore[list-item]
+    return [("ink", smile), *(("ink", _ellipse(side * 0.24, -0.16, 0.09, 0.12, 16)) for side in (-1, 1))]
 
 
 def _moon() -> Parts:
@@ -135,7 +135,11 @@ def _flower() -> Parts:
 
 def _fish() -> Parts:
     tail = _points((0.5, -0.2), (1, -0.66), (0.82, 0), (1, 0.66), (0.5, 0.2))
-    return [("shade", tail), ("shade", _points((-0.25, -0.05), (0.15, 0.16), (-0.25, 0.34))), ("ink", _ellipse(-0.62, -0.16, 0.13, 0.13, 20))]
+    return [
+        ("shade", tail),
+        ("shade", _points((-0.25, -0.05), (0.15, 0.16), (-0.25, 0.34))),
+        ("ink", _ellipse(-0.62, -0.16, 0.13, 0.13, 20)),
+    ]
 
 
 def _boat() -> Parts:

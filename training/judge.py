@@ -105,7 +105,7 @@ def look(picture: Floats) -> Seen:
 
 
 def _background(picture: Floats) -> tuple[str, str, Floats]:
-    """Name, style and colours (H, W, 3) of the ground: the one that fits the pixels on the frame, corrected row by row by a line."""
+    """Name, style and colours (H, W, 3) of the ground that fits the frame's pixels best, corrected by a line over the rows."""
     frame = np.ones(picture.shape[:2], dtype=bool)
     frame[3:-3, 3:-3] = False
     rows, pixels = np.nonzero(frame)[0], picture[frame]

@@ -41,7 +41,9 @@ def _file(folder: Path, start: int, stop: int) -> NDArray[np.float16]:
     path = folder / f"latents-{TAUGHT.name}-{start:07}-{stop:07}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        values = np.stack([paint_with_latent(numbered_scene(index, TAUGHT))[1].astype(np.float16) for index in range(start, stop)])
+        values = np.stack(
+            [paint_with_latent(numbered_scene(index, TAUGHT))[1].astype(np.float16) for index in range(start, stop)]
+        )
         partial = path.with_suffix(f".{os.getpid()}.partial.npy")
         np.save(partial, values)
         partial.replace(path)

@@ -200,7 +200,7 @@ def _blotches(scene: Scene, layer: int, side: int) -> Floats:
     rng = Random(zlib.crc32(f"{layer} {place}".encode()))
     coarse = np.array([[rng.uniform(-1, 1) for _ in range(6)] for _ in range(6)], dtype=np.float32)
     smooth = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
-    return (BLOTCH * smooth)[..., None]
+    return np.float32(BLOTCH) * smooth[..., None]
 
 
 def _shadow(mask: Floats, side: int) -> Floats:
@@ -215,9 +215,9 @@ def paint_with_latent(scene: Scene) -> tuple[Floats, Floats]:
     """Paint a scene and its latent: (128, 128, 3) in [0, 1] and (4, 16, 16) in [-0.85, 0.85].
 
     The nano latent is given, not learned: three channels are the mean colour of each 8 x 8 cell, the fourth is the
-    signed distance from the cell's centre to the nearest outline, through tanh, no deeper than the style's. It is smooth, so small
-    errors of the UNet stay small in the picture, and bounded, so the official sampler's clipping leaves it alone. The encoder
-    learns to produce it.
+    signed distance from the cell's centre to the nearest outline, through tanh, no deeper than the style's. It is smooth, so
+    small errors of the UNet stay small in the picture, and bounded, so the official sampler's clipping leaves it alone. The
+    encoder learns to produce it.
     """
     picture, masks = _paint(scene, SIDE)
     cells = SIDE // CELL

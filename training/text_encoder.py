@@ -30,9 +30,7 @@ WIDTH = 128
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 _SIZES = {"colour": len(COLOURS) + 1, "shape": len(TAUGHT.shapes) + 1, "size": len(SIZES) + 1, "place": len(PLACES) + 1}
 _GENERAL = {"background": len(TAUGHT.backgrounds) + 1, "style": len(TAUGHT.styles) + 1, "things": 2, "count": TAUGHT.most}
-QUESTIONS = _GENERAL | {
-    f"{kind}{index}": classes for index in (1, 2) for kind, classes in _SIZES.items()
-}
+QUESTIONS = _GENERAL | {f"{kind}{index}": classes for index in (1, 2) for kind, classes in _SIZES.items()}
 """Question -> number of answers; the last answer is "not said"."""
 
 
@@ -132,7 +130,9 @@ def score(reader: AttributeReader, tokenizer: PreTrainedTokenizerFast, count: in
     captions = []
     for index in range(count):
         kind = index % 4
-        scene = sample_scene(rng, objects=2 if kind == 2 else 1, unseen=kind < 2, world=TAUGHT, group=rng.randint(2, 4) * (kind == 3))
+        scene = sample_scene(
+            rng, objects=2 if kind == 2 else 1, unseen=kind < 2, world=TAUGHT, group=rng.randint(2, 4) * (kind == 3)
+        )
         captions.append(write_caption(scene, LANGUAGES[index // 4 % 2], rng))
     logits = reader(*tokenize(tokenizer, [caption.text for caption in captions]))
     right = torch.stack([guess.argmax(1) for guess in logits], 1) == torch.tensor([answers(caption) for caption in captions])

@@ -1,4 +1,4 @@
-"""Begin a recipe with the weights of a family that is there, as far as they fit: a larger world need not be learned from nothing."""
+"""Begin a recipe with a family's weights, as far as they fit: a larger world need not be learned from nothing."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ _FILE = "diffusion_pytorch_model.safetensors"
 def begin(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
     """Copy every tensor whose name and shape the module has; returns the names that it keeps its own values for."""
     own = module.state_dict()
-    fitting = {name: value.to(own[name].dtype) for name, value in tensors.items() if name in own and own[name].shape == value.shape}
+    fitting = {
+        name: value.to(own[name].dtype) for name, value in tensors.items() if name in own and own[name].shape == value.shape
+    }
     module.load_state_dict(fitting, strict=False)
     return [name for name in own if name not in fitting]
 

@@ -22,10 +22,8 @@ from training.styles import detail_colours, ground, object_colour
 
 Mask = NDArray[np.bool_]
 
-SHADES = np.linspace(0.8, 1.06, 14, dtype=np.float32)  # brightness that gradients give to a colour
-SHADOWS = np.linspace(0.74, 1.06, 17, dtype=np.float32)  # and that shadows give to a background
-WASHES = np.linspace(0.88, 1.12, 11, dtype=np.float32)  # and blotches to a wash
-GLARES = np.linspace(0.94, 1.06, 5, dtype=np.float32)
+SHADES = {PLAIN: (0.8, 1.06), "watercolour": (0.86, 1.06), "neon": (0.86, 1.06)}  # brightness that gradients give to a colour
+SHADOWS = {PLAIN: (0.74, 1.06), "watercolour": (0.88, 1.12), "neon": (0.94, 1.06)}  # and shadows or blotches to a background
 APART = 0.13  # distance in RGB from the background's colours at which a pixel belongs to an object
 SMALLEST = 60  # pixels of an object
 ZOOM = 4  # outlines are measured at this multiple of the picture's resolution
@@ -92,7 +90,8 @@ def to_floats(image: Image.Image) -> Floats:
 def look(picture: Floats) -> Seen:
     """Find the ground, its style and the objects on a picture."""
     background, style, model = _background(picture)
-    far = np.linalg.norm(picture[:, :, None] - _grounds(model, background, style), axis=-1).min(axis=-1) > APART  # (H, W)
+    grounds = _grounds(model, background)
+    far = np.minimum.reduce([_away(picture, one, SHADOWS[style]) for one in grounds]) > APART  # (H, W)
     if background in TIMES:
         far = ndimage.binary_opening(far)  # where the hill's edge is a pixel off
     far = ndimage.binary_closing(far)  # between two parts, a pixel may have the ground's colour by chance
@@ -100,7 +99,7 @@ def look(picture: Floats) -> Seen:
         far = ndimage.binary_fill_holes(far)
     labels, count = ndimage.label(far)
     regions = [labels == label for label in range(1, count + 1)]
-    objects = [_measure(picture, region, model, background, style) for region in regions if region.sum() >= SMALLEST]
+    objects = [_measure(picture, region, grounds, style) for region in regions if region.sum() >= SMALLEST]
     return Seen(background, tuple(objects), style)
 
 
@@ -133,81 +132,77 @@ def _framed(side: int) -> Floats:
     return np.stack([ground(background, style, side)[frame] for background, style in _GROUNDS])
 
 
-def _grounds(model: Floats, background: str, style: str) -> Floats:
-    """All that a pixel without an object may look like: (H, W, K, 3)."""
-    shades = {PLAIN: SHADOWS, "watercolour": WASHES, "neon": GLARES}[style]
-    rows = [np.roll(model, shift, axis=0) for shift in (-2, 0, 2)] if background in TIMES else [model]
-    found: Floats = np.concatenate([row[:, :, None] * shades[:, None] for row in rows], axis=2)
+def _grounds(model: Floats, background: str) -> list[Floats]:
+    """All that may be behind objects, (H, W, 3) each: a hill may stand a little higher or lower."""
+    return [np.roll(model, shift, axis=0) for shift in (0, -2, 2)] if background in TIMES else [model]
+
+
+def _away(pixels: Floats, colours: Floats, shades: tuple[float, float]) -> Floats:
+    """Distance in RGB from the nearest shade of a colour: (..., 3) and (..., 3) to (...). shades: least and greatest one."""
+    along = np.einsum("...c,...c->...", pixels, colours) / np.maximum(np.einsum("...c,...c->...", colours, colours), 1e-6)
+    apart = pixels - along.clip(*shades)[..., None] * colours
+    found: Floats = np.sqrt(np.einsum("...c,...c->...", apart, apart))
     return found
 
 
-def _shades(style: str) -> Floats:
-    return SHADES if style == PLAIN else SHADES[3:]  # other styles shade objects less
-
-
-@cache
-def _shaded(style: str) -> Floats:
-    """Every palette colour in its shades: (10, S, 3)."""
-    return np.stack([np.minimum(object_colour(name, style) * _shades(style)[:, None], 1) for name in COLOURS])
+def _nearest(pixels: Floats, colours: Floats, shades: tuple[float, float]) -> Floats:
+    """Distance in RGB from the nearest shade of the nearest colour; colours: (K, 3)."""
+    found: Floats = np.minimum.reduce([_away(pixels, np.broadcast_to(one, pixels.shape), shades) for one in colours])
+    return found
 
 
 def _colour_name(colour: Floats, style: str) -> str:
     """The nearest palette colour in any shade."""
-    return COLOURS[int(np.linalg.norm(_shaded(style) - colour, axis=-1).min(axis=1).argmin())]
+    palette = np.stack([object_colour(name, style) for name in COLOURS])
+    return COLOURS[int(_away(np.broadcast_to(colour, palette.shape), palette, SHADES[style]).argmin())]
 
 
-def _measure(picture: Floats, region: Mask, model: Floats, background: str, style: str) -> Found:
+def _measure(picture: Floats, region: Mask, grounds: list[Floats], style: str) -> Found:
     """Colour, exact outline, shape and place of one object; region: its rough mask."""
-    paint = _tube(picture, region, model) if style == "neon" else _paint(picture, region, style)
+    paint, parted = _tube(picture, region, grounds[0]) if style == "neon" else _paint(picture, region, style)
     name = _colour_name(paint, style)
-    grounds = _grounds(model, background, style)
-    own = paint * _shades(style)[:, None]
-    cutout = _cut_out(picture, region, grounds, own, ZOOM if style == "neon" else 0)
+    colours = paint[None]
+    cutout = _cut_out(picture, region, grounds, colours, style, ZOOM if style == "neon" else 0)
     shape, piece, overlap = _best_shape(cutout)
-    painted = own if style == "neon" else np.concatenate([own, _parts(name, style)])
     if style != "neon":
-        whole = _cut_out(picture, region, grounds, painted, ZOOM)
-        parted = _best_shape(whole) if whole.mask.sum() > 1.03 * cutout.mask.sum() else ("", piece, 0.0)
-        if parted[0] in PARTED and parted[2] > overlap - 0.03:
-            cutout, (shape, piece, overlap) = whole, parted
+        colours = np.stack([paint, *detail_colours(name, style).values()])
+    if parted:
+        whole = _cut_out(picture, region, grounds, colours, style, ZOOM)
+        found = _best_shape(whole)
+        if found[0] in PARTED and found[2] > overlap - 0.03:
+            cutout, (shape, piece, overlap) = whole, found
     place = _place(piece.x - 0.5, piece.y - 0.5)
     known = shape if overlap >= FITS else None
-    hollow = _hollow(picture, cutout, painted)
+    hollow = _hollow(picture, cutout, colours, style)
     return Found(known, name, place, piece.x, piece.y, piece.radius, overlap, _wobble(cutout, piece), hollow)
 
 
-def _hollow(picture: Floats, cutout: "_Cutout", painted: Floats) -> bool:
+def _hollow(picture: Floats, cutout: "_Cutout", colours: Floats, style: str) -> bool:
     """Whether most of an object's inside looks like none of the colours that it is painted with: (K, 3)."""
     deep = np.zeros((cutout.size, cutout.size), dtype=bool)
     height, width = cutout.mask.shape
     deep[cutout.top : cutout.top + height, cutout.left : cutout.left + width] = cutout.mask
     inside = picture[ndimage.binary_erosion(deep[ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM], iterations=4)]
-    return bool(len(inside)) and float(np.median(np.linalg.norm(inside[:, None] - painted, axis=-1).min(axis=1))) > HOLLOW
+    return bool(len(inside)) and float(np.median(_nearest(inside, colours, SHADES[style]))) > HOLLOW
 
 
-def _paint(picture: Floats, region: Mask, style: str) -> Floats:
-    """An object's own colour: the median of its inside, without parts that are always painted in a colour of their own."""
+def _paint(picture: Floats, region: Mask, style: str) -> tuple[Floats, bool]:
+    """An object's own colour, the median of its inside without roof, trunk and hull; and whether it seems to have any."""
     core = ndimage.binary_erosion(region, iterations=2)
     pixels = picture[core if core.any() else region]
-    fixed = np.linalg.norm(pixels[:, None] - _parts("", style), axis=-1).min(axis=1) < APART
+    paints = detail_colours("white", style)
+    fixed = _nearest(pixels, np.stack([paints["brick"], paints["wood"]]), SHADES[style]) < APART
     median: Floats = np.median(pixels if fixed.mean() > 0.75 else pixels[~fixed], axis=0)
-    return median
+    rim = _nearest(picture[region], np.stack([paints["brick"], paints["wood"]]), SHADES[style]) < APART  # a trunk is thin
+    return median, bool(rim.mean() > 0.03)
 
 
-def _tube(picture: Floats, region: Mask, model: Floats) -> Floats:
-    """The colour of a neon tube: the median of what differs most from the ground."""
+def _tube(picture: Floats, region: Mask, model: Floats) -> tuple[Floats, bool]:
+    """The colour of a neon tube, the median of what differs most from the ground; it has no parts in other colours."""
     pixels = picture[region]
     away = np.linalg.norm(pixels - model[region], axis=-1)
     median: Floats = np.median(pixels[away >= np.quantile(away, 0.85)], axis=0)
-    return median
-
-
-@cache
-def _parts(colour: str, style: str) -> Floats:
-    """The colours of roofs, trunks and hulls, in their shades, or with a colour also of everything on an object in it: (K, 3)."""
-    paints = detail_colours(colour or "white", style)
-    chosen = [paints[name] for name in (("brick", "wood") if not colour else paints)]
-    return np.concatenate([paint * SHADES[2::4, None] for paint in chosen])
+    return median, False
 
 
 @dataclass(frozen=True)
@@ -222,10 +217,10 @@ class _Cutout:
     def ideal(self, piece: Piece) -> Mask:
         """A piece's mask in the same window."""
         height, width = self.mask.shape
-        canvas = Image.new("1", (width, height))
+        canvas = Image.new("L", (width, height))
         points = corners(piece, self.size) - (self.left, self.top) - 0.5
-        ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in points], fill=1)
-        return np.asarray(canvas)
+        ImageDraw.Draw(canvas).polygon(points.ravel().tolist(), fill=1)
+        return np.asarray(canvas).view(np.bool_)
 
     def overlap(self, piece: Piece) -> float:
         """Intersection over union with a piece."""
@@ -233,10 +228,10 @@ class _Cutout:
         return float((self.mask & ideal).sum() / max((self.mask | ideal).sum(), 1))
 
 
-def _cut_out(picture: Floats, region: Mask, grounds: Floats, figures: Floats, closed: int = 0) -> _Cutout:
+def _cut_out(picture: Floats, region: Mask, grounds: list[Floats], colours: Floats, style: str, closed: int) -> _Cutout:
     """Which points of the enlarged picture look more like the object than like its ground.
 
-    grounds: (H, W, K, 3).  figures: (K, 3).  closed: gaps of so many points between parts, or in a rim, are closed.
+    grounds: (H, W, 3) each.  colours: the object's, (K, 3).  closed: gaps of so many points between its parts are closed.
     """
     near = ndimage.binary_dilation(region, iterations=3)
     rows, columns = np.nonzero(near)
@@ -244,14 +239,9 @@ def _cut_out(picture: Floats, region: Mask, grounds: Floats, figures: Floats, cl
     points = (np.arange(picture.shape[0] * ZOOM, dtype=np.float32) + 0.5) / ZOOM - 0.5
     grid = np.meshgrid(points[top * ZOOM : bottom * ZOOM], points[left * ZOOM : right * ZOOM], indexing="ij")
     fine = np.stack([ndimage.map_coordinates(picture[..., c], grid, order=1, mode="nearest") for c in range(3)], axis=-1)
-    behind = grounds[top:bottom, left:right]
-    away = np.full(fine.shape[:2], np.inf, dtype=np.float32)
-    for index in range(behind.shape[2]):  # one at a time: together they take too much memory
-        level = behind[:, :, index].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
-        away = np.minimum(away, _squares(fine - level))
-    figure = np.full_like(away, np.inf)
-    for colour in figures:
-        figure = np.minimum(figure, _squares(fine - colour))
+    behind = [one[top:bottom, left:right].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1) for one in grounds]
+    away = np.minimum.reduce([_away(fine, one, SHADOWS[style]) for one in behind])
+    figure = _nearest(fine, colours, SHADES[style])
     inside = (figure < away) & near[top:bottom, left:right].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
     if closed:
         inside = ndimage.binary_closing(np.pad(inside, closed), iterations=closed)[closed:-closed, closed:-closed]
@@ -262,19 +252,13 @@ def _cut_out(picture: Floats, region: Mask, grounds: Floats, figures: Floats, cl
     return _Cutout(mask, int(left) * ZOOM, int(top) * ZOOM, picture.shape[0] * ZOOM)
 
 
-def _squares(differences: Floats) -> Floats:
-    """Squared lengths: (H, W, 3) to (H, W)."""
-    found: Floats = np.einsum("hwc,hwc->hw", differences, differences)
-    return found
-
-
 def _best_shape(cutout: _Cutout) -> tuple[str, Piece, float]:
-    """The ideal shape, moved and scaled, that overlaps the object most."""
-    shapes = list(LARGE.shapes)
-    for rounds, kept in ((0, 6), (1, 3)):
-        fits = {shape: _fit(cutout, shape, rounds)[1] for shape in shapes}
-        shapes = sorted(shapes, key=fits.__getitem__, reverse=True)[:kept]
-    close = [(shape, *_fit(cutout, shape, rounds=8)) for shape in shapes]
+    """The ideal shape, moved and scaled, that overlaps the object most: of those that do so at the picture's own resolution."""
+    rough = cutout.mask[ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM]
+    coarse = _Cutout(rough, cutout.left // ZOOM, cutout.top // ZOOM, cutout.size // ZOOM)
+    fits = {shape: _fit(coarse, shape, rounds=1)[1] for shape in LARGE.shapes}
+    nearest = sorted(fits, key=fits.__getitem__, reverse=True)[:3]
+    close = [(shape, *_fit(cutout, shape, rounds=8)) for shape in nearest if fits[shape] > fits[nearest[0]] - 0.12]
     return max(close, key=lambda fit: fit[2])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.nano_world.lexicon import RELATIONS, lexicon, normalise
-from engine.nano_world.worlds import MAX_OBJECTS, PACKAGED, World
+from engine.nano_world.worlds import MAX_OBJECTS, PACKAGED, THINGS, World
 
 _SIDES = {"left": ("left", "right"), "right": ("right", "left"), "top": ("top", "bottom"), "bottom": ("bottom", "top")}
 _PLURALS = ("звёзды",)  # without its ё it would be a singular's other case
@@ -59,7 +59,7 @@ class _Reading:
     after_on: bool = False
     last_noun: str = ""
     relation: tuple[str, str] | None = None
-    compound: bool = False  # the last word was an object's, so another one would make "house boat" of both
+    compound: bool = False  # the last word was an object's, so a thing after it would make "house boat" of both
 
     def _give(self, kind: str, value: str, word: str) -> None:
         """Attach an adjective or a place to the noun it belongs to, or report that there is no room for it."""
@@ -125,7 +125,8 @@ class _Reading:
             self.unknown.append(word)
 
     def shape(self, kind: str, value: str, word: str) -> None:
-        if (kind == "plural" and self.waiting.get("count", ("1",))[0] == "1") or (self.compound and word.isascii()):
+        things = self.compound and word.isascii() and {value, self.things[-1]["shape"]} & set(THINGS)
+        if things or (kind == "plural" and self.waiting.get("count", ("1",))[0] == "1"):
             self.unknown.append(word)
         thing: dict[str, str | None] = {"shape": value, "count": "1", "count_word": self.waiting.get("count", ("", None))[1]}
         if self.relation and self.things:
@@ -184,7 +185,7 @@ def _tokens(prompt: str) -> Iterator[str]:
 def _symbols(text: str) -> Iterator[str]:
     """Pauses, emoji and other pictures between the words; the pictures mean something that nano does not know."""
     for char in text:
-        if char in ",;:.!?—\n":
+        if char in ",;:.!?—&+\n":
             yield ","
         elif unicodedata.category(char) == "So":
             yield char

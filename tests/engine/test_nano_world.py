@@ -209,6 +209,8 @@ CAT = Thing("cat", "gray")
         ("4 boats by day", [Thing("boat", count=4)], "day", None),
         ("two fish", [Thing("fish", count=2)], None, None),
         ("one red star", [Thing("star", "red")], None, None),
+        ("a red house & a blue boat", [Thing("house", "red"), Thing("boat", "blue")], None, None),
+        ("red circle star", [Thing("circle", "red"), Thing("star")], None, None),
         ("there are two yellow flowers on a black background", [Thing("flower", "yellow", count=2)], "black", None),
         ("a gray cat at night", [CAT], "night", None),
         ("серый кот ночью", [CAT], "night", None),

@@ -3,22 +3,28 @@
 The latent is given (`training.scenes.paint_with_latent`), so encoder and decoder learn side by side and the UNet need not wait.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.models.movq import MoVQ
+from engine.nano_world import Thing
 from training import warm
+from training.judge import judge, to_floats
 from training.loop import Schedule, load_average
-from training.scenes import paint_with_latent, training_scene
+from training.progress import tiled
+from training.scenes import TAUGHT, Floats, Scene, paint_with_latent, render, sample_scene, training_scene
 
 WIDTHS = (32, 32, 64, 64)
 NOISE = 0.07  # largest standard deviation of the noise on the decoder's input
+HELD_OUT = 20_001  # where the held-out scenes begin
 EDGE_WEIGHT = 3.0  # extra weight of pixels near an edge
 
 
@@ -67,6 +73,33 @@ def near_edge(pictures: Tensor) -> Tensor:
     """1 within three pixels of an outline, else 0: (B, 1, H, W)."""
     contrast = (pictures - F.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)).abs().amax(1, keepdim=True)
     return (F.max_pool2d(contrast, 5, stride=1, padding=2) > 0.06).to(pictures.dtype)
+
+
+def held_out_scenes(count: int) -> list[Scene]:
+    """Scenes for measuring, the same ones every time."""
+    rng = Random(HELD_OUT)
+    return [sample_scene(rng, world=TAUGHT) for _ in range(count)]
+
+
+@torch.no_grad()
+def rebuilt(movq: Any, scenes: Sequence[Scene]) -> Iterator[tuple[Scene, Image.Image, Image.Image]]:
+    """Each scene with its picture and what encoder and decoder make of that."""
+    for scene in scenes:
+        picture = render(scene)
+        pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] * 2 - 1
+        again: Floats = decode(movq, encode(movq, pixels))[0].permute(1, 2, 0).add(1).div(2).numpy()
+        yield scene, _image(picture), _image(again)
+
+
+def _image(picture: Floats) -> Image.Image:
+    return Image.fromarray((picture.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def wished(scene: Scene) -> list[Thing]:
+    """What a judge has to find on a scene's picture."""
+    count = len(scene.pieces) if scene.group else 1
+    pieces = scene.pieces[:1] if scene.group else scene.pieces
+    return [Thing(piece.shape, piece.colour, None, piece.place or None, count) for piece in pieces]
 
 
 def load_autoencoder(cache: Path) -> tuple[Any, list[int]]:
@@ -119,6 +152,19 @@ class AutoencoderRecipe:
     def begin_with(self, folder: Path) -> list[str]:
         """Begin with a family's weights; returns what stays as it is."""
         return warm.movq(folder, self.trained)
+
+    def figures(self) -> Mapping[str, float]:
+        """Share of 40 held-out scenes of which the judge finds everything right on what is rebuilt."""
+        found = [
+            judge(to_floats(again), scene.background, wished(scene), scene.style).right
+            for scene, _, again in rebuilt(self.trained, held_out_scenes(40))
+        ]
+        return {"reconstructions_right": float(np.mean(found))}
+
+    def sheet(self) -> Image.Image:
+        """Pictures above, rebuilt ones below, twice."""
+        pairs = [(picture, again) for _, picture, again in rebuilt(self.trained, held_out_scenes(20))]
+        return tiled([[pair[kind] for pair in row] for row in (pairs[:10], pairs[10:]) for kind in (0, 1)])
 
     def loss(self, batch: int, rng: Random) -> Tensor:
         pictures, latents = sample_pictures(batch, rng)

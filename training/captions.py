@@ -113,7 +113,11 @@ def _may_omit_colour(piece: Piece, rng: Random, said: float) -> bool:
 
 def write_caption(scene: Scene, language: str, rng: Random, *, full: bool = False) -> Caption:
     """Describe a scene in `language` ("en" or "ru")."""
-    saying = choose_saying(scene, rng, full=full)
+    return say(scene, choose_saying(scene, rng, full=full), language, rng)
+
+
+def say(scene: Scene, saying: Saying, language: str, rng: Random) -> Caption:
+    """Describe what was decided to mention of a scene."""
     text = (_english if language == "en" else _russian)(scene, saying, rng)
     if scene.style != PLAIN:
         text = _styled(text, _STYLES[language, scene.style], rng)

@@ -89,6 +89,23 @@ def to_floats(image: Image.Image) -> Floats:
 
 def look(picture: Floats) -> Seen:
     """Find the ground, its style and the objects on a picture."""
+    background, style, objects = _examine(picture)
+    return Seen(background, tuple(found for found, _ in objects), style)
+
+
+def silhouette(picture: Floats) -> Mask:
+    """Which pixels of a picture belong to objects, shadows left out: (H, W)."""
+    side = len(picture)
+    fine = np.zeros((side * ZOOM, side * ZOOM), dtype=np.float32)
+    for _, cutout in _examine(picture)[2]:
+        height, width = cutout.mask.shape
+        fine[cutout.top : cutout.top + height, cutout.left : cutout.left + width] += cutout.mask
+    covered: Mask = fine.reshape(side, ZOOM, side, ZOOM).mean(axis=(1, 3)) >= 0.5
+    return covered
+
+
+def _examine(picture: Floats) -> "tuple[str, str, list[tuple[Found, _Cutout]]]":
+    """Background, style, and each object with its exact mask."""
     background, style, model = _background(picture)
     grounds = _grounds(model, background)
     far = np.minimum.reduce([_away(picture, one, SHADOWS[style]) for one in grounds]) > APART  # (H, W)
@@ -99,8 +116,7 @@ def look(picture: Floats) -> Seen:
         far = ndimage.binary_fill_holes(far)
     labels, count = ndimage.label(far)
     regions = [labels == label for label in range(1, count + 1)]
-    objects = [_measure(picture, region, grounds, style) for region in regions if region.sum() >= SMALLEST]
-    return Seen(background, tuple(objects), style)
+    return background, style, [_measure(picture, region, grounds, style) for region in regions if region.sum() >= SMALLEST]
 
 
 def _background(picture: Floats) -> tuple[str, str, Floats]:
@@ -157,7 +173,7 @@ def _colour_name(colour: Floats, style: str) -> str:
     return COLOURS[int(_away(np.broadcast_to(colour, palette.shape), palette, SHADES[style]).argmin())]
 
 
-def _measure(picture: Floats, region: Mask, grounds: list[Floats], style: str) -> Found:
+def _measure(picture: Floats, region: Mask, grounds: list[Floats], style: str) -> "tuple[Found, _Cutout]":
     """Colour, exact outline, shape and place of one object; region: its rough mask."""
     paint, parted = _tube(picture, region, grounds[0]) if style == "neon" else _paint(picture, region, style)
     name = _colour_name(paint, style)
@@ -168,13 +184,14 @@ def _measure(picture: Floats, region: Mask, grounds: list[Floats], style: str) -
         colours = np.stack([paint, *detail_colours(name, style).values()])
     if parted:
         whole = _cut_out(picture, region, grounds, colours, style, ZOOM)
-        found = _best_shape(whole)
-        if found[0] in PARTED and found[2] > overlap - 0.03:
-            cutout, (shape, piece, overlap) = whole, found
+        other = _best_shape(whole)
+        if other[0] in PARTED and other[2] > overlap - 0.03:
+            cutout, (shape, piece, overlap) = whole, other
     place = _place(piece.x - 0.5, piece.y - 0.5)
     known = shape if overlap >= FITS else None
     hollow = _hollow(picture, cutout, colours, style)
-    return Found(known, name, place, piece.x, piece.y, piece.radius, overlap, _wobble(cutout, piece), hollow)
+    found = Found(known, name, place, piece.x, piece.y, piece.radius, overlap, _wobble(cutout, piece), hollow)
+    return found, cutout
 
 
 def _hollow(picture: Floats, cutout: "_Cutout", colours: Floats, style: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from engine.nano_world import COLOURS, LARGE, PLAIN, SMALL, Thing, World
-from training.judge import Verdict, judge, look, to_floats
+from training.judge import Verdict, judge, look, silhouette, to_floats
 from training.scenes import Piece, Scene, coverage, render, sample_scene
 from training.styles import ground
 
@@ -101,6 +101,14 @@ def test_a_solid_object_on_a_neon_ground_is_not_neon() -> None:
     mask = coverage(CIRCLE)[..., None]
     forged = ground("blue", "neon") * (1 - mask) + solid * mask
     assert not judge(forged.astype(np.float32), "blue", [Thing("circle", "red")], "neon").style
+
+
+@pytest.mark.parametrize("style", [PLAIN, *LARGE.styles])
+def test_a_silhouette_is_all_objects_together(style: str) -> None:
+    scene = Scene("day", (replace(CIRCLE, x=0.26, radius=0.17), replace(STAR, shape="house")), style)
+    truth = np.maximum.reduce([coverage(piece) for piece in scene.pieces]) > 0.5
+    found = silhouette(to_floats(painted(scene)))
+    assert (found & truth).sum() > 0.95 * (found | truth).sum()
 
 
 def test_one_of_two_in_another_colour_is_wrong() -> None:

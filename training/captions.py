@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from random import Random
 
 from engine import nano_world
+from engine.nano.english import ENGLISH_NUMBERS, plural
+from engine.nano.russian import number
 from engine.nano_world import NATURAL_COLOURS, PLAIN, RUSSIAN_ADJECTIVES, RUSSIAN_NOUNS, RUSSIAN_PLACES, Thing, Understanding
-from engine.nano_world.english import ENGLISH_NUMBERS, plural
-from engine.nano_world.russian import number
 from training.scenes import Piece, Scene
 
 LANGUAGES = ("en", "ru")

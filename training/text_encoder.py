@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
+from engine.nano.lexicon import lexicon
 from engine.nano_world import COLOURS, PLACES, SIZES
-from engine.nano_world.lexicon import lexicon
 from training import warm
 from training.captions import LANGUAGES, Caption, write_caption
 from training.loop import Schedule, load_average

@@ -3,12 +3,12 @@
 Torch-free, stdlib only: handlers ask it whether a prompt can be drawn, `training` writes its captions from the same tables.
 """
 
-from engine.nano_world.english import ENGLISH_WORDS
-from engine.nano_world.examples import EXAMPLES
-from engine.nano_world.lexicon import LEXICON, RELATIONS, Kind, normalise, suggest, words
-from engine.nano_world.reading import Thing, Understanding, parse
-from engine.nano_world.russian import RUSSIAN_ADJECTIVES, RUSSIAN_NOUNS, RUSSIAN_PLACES, Gender, RussianAdjective, RussianNoun
-from engine.nano_world.worlds import (
+from engine.nano.english import ENGLISH_WORDS
+from engine.nano.examples import EXAMPLES
+from engine.nano.lexicon import LEXICON, RELATIONS, Kind, normalise, suggest, words
+from engine.nano.reading import Thing, Understanding, parse
+from engine.nano.russian import RUSSIAN_ADJECTIVES, RUSSIAN_NOUNS, RUSSIAN_PLACES, Gender, RussianAdjective, RussianNoun
+from engine.nano.worlds import (
     CASES,
     COLOURS,
     FIGURES,

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Literal
 
-from engine.nano_world.english import ENGLISH_NUMBERS, ENGLISH_WORDS, plural
-from engine.nano_world.russian import (
+from engine.nano.english import ENGLISH_NUMBERS, ENGLISH_WORDS, plural
+from engine.nano.russian import (
     RUSSIAN_ADJECTIVES,
     RUSSIAN_NOUNS,
     RUSSIAN_NUMBERS,
@@ -16,7 +16,7 @@ from engine.nano_world.russian import (
     RUSSIAN_PLACES,
     RUSSIAN_TIMES,
 )
-from engine.nano_world.worlds import COLOURS, PACKAGED, PLACES, SIZES, World
+from engine.nano.worlds import COLOURS, PACKAGED, PLACES, SIZES, World
 
 Kind = Literal[
     "shape", "plural", "colour", "size", "place", "relation", "background", "on", "filler", "count", "time", "style", "sky"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.nano_world.worlds import CASES
+from engine.nano.worlds import CASES
 
 Gender = Literal["m", "f", "n"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from engine.nano_world.worlds import COLOURS, LARGE, PLACES, SIZES, STYLES, TIMES
+from engine.nano.worlds import COLOURS, LARGE, PLACES, SIZES, STYLES, TIMES
 
 _SYNONYMS = {
     "circle": ("disc", "disk", "ball"),

@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from engine.nano_world.lexicon import RELATIONS, lexicon, normalise
-from engine.nano_world.worlds import MAX_OBJECTS, PACKAGED, THINGS, World
+from engine.nano.lexicon import RELATIONS, lexicon, normalise
+from engine.nano.worlds import MAX_OBJECTS, PACKAGED, THINGS, World
 
 _SIDES = {"left": ("left", "right"), "right": ("right", "left"), "top": ("top", "bottom"), "bottom": ("bottom", "top")}
 _PLURALS = ("звёзды",)  # without its ё it would be a singular's other case

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from training.data import DataError
-from training.loop import Run, Written, load_average
+from training.loop import Run, Warm, Written, load_average
 from training.recipes import RECIPES, Wishes, filters_of
 from training.sources import NANO, open_source
 
@@ -44,6 +44,8 @@ def _train(options: argparse.Namespace) -> None:
         _print_sums(recipe.write(options.write, steps))
         return
     recipe.schedule = replace(recipe.schedule, **_given(options, "steps", "learning_rate", "batch", "accumulate"))
+    if options.begin_with and isinstance(recipe, Warm):  # a checkpoint, if there is one, goes before
+        print(f"new: {', '.join(recipe.begin_with(options.begin_with)) or 'nothing'}", flush=True)
     run = Run(
         recipe,
         options.cache,
@@ -144,6 +146,9 @@ def _add_run(one: argparse.ArgumentParser) -> None:
     one.add_argument("--learning-rate", type=float)
     one.add_argument("--batch", type=int, help="examples per step, over all processes")
     one.add_argument("--accumulate", type=int, help="parts in which a process takes its share of a batch")
+    one.add_argument(
+        "--begin-with", type=Path, metavar="FOLDER", help="a family's folder, the weights of which the recipe starts from"
+    )
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--save-every", type=float, default=60.0, help="seconds between checkpoints (%(default)s)")
     one.add_argument("--show-every", type=int, default=500, help="steps between sheets of samples, 0 for none (%(default)s)")

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from random import Random
 
 from engine import nano_world
-from engine.nano_world import RUSSIAN_ADJECTIVES, RUSSIAN_NOUNS, RUSSIAN_PLACES, Thing, Understanding
+from engine.nano.english import ENGLISH_NUMBERS, plural
+from engine.nano.russian import number
+from engine.nano_world import NATURAL_COLOURS, PLAIN, RUSSIAN_ADJECTIVES, RUSSIAN_NOUNS, RUSSIAN_PLACES, Thing, Understanding
 from training.scenes import Piece, Scene
 
 LANGUAGES = ("en", "ru")
@@ -16,6 +18,38 @@ LANGUAGES = ("en", "ru")
 _EN_PREFIX = ("draw ", "paint ", "show me ", "make ", "please draw ", "a picture of ", "an image of ", "there is ", "draw me ")
 _RU_PREFIX_ACCUSATIVE = ("нарисуй ", "нарисуй мне ", "покажи ", "сделай ", "нарисуй, пожалуйста, ", "нарисуйте ", "изобрази ")
 _RU_PREFIX_INSTRUMENTAL = ("картинка с ", "картинку с ", "рисунок с ", "изображение с ")
+_EN_TIMES = {
+    "day": (" by day", " during the day", ", day", " in the daytime", " on a day background", " in the day sky", ", day sky"),
+    "night": (
+        " at night",
+        " by night",
+        ", night",
+        " in the nighttime",
+        " on a night background",
+        " in the night sky",
+        ", night sky",
+    ),
+}
+_RU_TIMES = {
+    "day": (
+        " днём",
+        ", день",
+        " на дневном небе",
+        " на фоне дневного неба",
+        ", дневное небо",
+        " на дневном фоне",
+        " в дневном небе",
+    ),
+    "night": (
+        " ночью",
+        ", ночь",
+        " на ночном небе",
+        " на фоне ночного неба",
+        ", ночное небо",
+        " на ночном фоне",
+        " в ночном небе",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +59,7 @@ class Caption:
     text: str
     things: tuple[Thing, ...]
     background: str | None
+    style: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,15 +73,24 @@ class Saying:
 
 
 def choose_saying(scene: Scene, rng: Random, *, full: bool = False) -> Saying:
-    """Decide what to mention; `full` mentions everything but sometimes the size."""
+    """Decide what to mention; `full` mentions everything but sometimes the size. A style is always mentioned.
+
+    A thing whose colour is not mentioned has its natural one: "a tree" is green.
+    """
+    if scene.group:
+        sized = rng.random() < (0.15 if scene.pieces[0].size == "medium" else 0.4)
+        coloured = full or not _may_omit_colour(scene.pieces[0], rng, 0.9)
+        return Saying((coloured,), (sized and not full,), (False,), full or rng.random() < 0.8)
     count = len(scene.pieces)
     sizes = tuple(rng.random() < (0.25 if piece.size == "medium" else 0.6) for piece in scene.pieces)
     if full:
         return Saying((True,) * count, sizes, (True,) * count, True)
     reversed_pair = count == 2 and scene.pieces[0].place in ("right", "bottom")
     if rng.random() < 0.2 and not reversed_pair:  # short forms: "red circle"
-        return Saying((rng.random() < 0.9,) * count, (False,) * count, (False,) * count, rng.random() < 0.4)
-    colours = tuple(rng.random() < 0.95 for _ in scene.pieces)
+        said = rng.random() < 0.9
+        colours = tuple(said or _natural(piece) is False for piece in scene.pieces)
+        return Saying(colours, (False,) * count, (False,) * count, rng.random() < 0.4)
+    colours = tuple(not _may_omit_colour(piece, rng, 0.95) for piece in scene.pieces)
     if count == 1:
         places: tuple[bool, ...] = (rng.random() < (0.5 if scene.pieces[0].place == "center" else 0.75),)
     elif scene.pieces[0].place in ("left", "top"):
@@ -56,10 +100,27 @@ def choose_saying(scene: Scene, rng: Random, *, full: bool = False) -> Saying:
     return Saying(colours, sizes, places, rng.random() < 0.85)
 
 
+def _natural(piece: Piece) -> bool | None:
+    """Whether a thing has the colour that it has where none is said; None for a figure, which has no such colour."""
+    return NATURAL_COLOURS[piece.shape] == piece.colour if piece.shape in NATURAL_COLOURS else None
+
+
+def _may_omit_colour(piece: Piece, rng: Random, said: float) -> bool:
+    """said: how often a figure's colour is mentioned."""
+    natural = _natural(piece)
+    return rng.random() > (said if natural is None else 0.6 if natural else 1.0)
+
+
 def write_caption(scene: Scene, language: str, rng: Random, *, full: bool = False) -> Caption:
     """Describe a scene in `language` ("en" or "ru")."""
-    saying = choose_saying(scene, rng, full=full)
+    return say(scene, choose_saying(scene, rng, full=full), language, rng)
+
+
+def say(scene: Scene, saying: Saying, language: str, rng: Random) -> Caption:
+    """Describe what was decided to mention of a scene."""
     text = (_english if language == "en" else _russian)(scene, saying, rng)
+    if scene.style != PLAIN:
+        text = _styled(text, _STYLES[language, scene.style], rng)
     if rng.random() < 0.3:
         text = text[0].upper() + text[1:]
     if rng.random() < 0.1:
@@ -67,10 +128,40 @@ def write_caption(scene: Scene, language: str, rng: Random, *, full: bool = Fals
     elif rng.random() < 0.02:
         text += " please" if language == "en" else ", пожалуйста"
     things = tuple(
-        Thing(p.shape, p.colour if c else None, p.size if s else None, p.place if where else None)
-        for p, c, s, where in zip(scene.pieces, saying.colours, saying.sizes, saying.places, strict=True)
+        Thing(p.shape, p.colour if c else None, p.size if s else None, p.place if where else None, _count(scene))
+        for p, c, s, where in zip(scene.pieces, saying.colours, saying.sizes, saying.places, strict=not scene.group)
     )
-    return Caption(text, things, scene.background if saying.background else None)
+    background, style = scene.background if saying.background else None, scene.style if scene.style != PLAIN else None
+    return Caption(text, things, background, style)
+
+
+def _count(scene: Scene) -> int:
+    return len(scene.pieces) if scene.group else 1
+
+
+_STYLES = {  # (what may stand behind a caption, what may stand before it)
+    ("en", "watercolour"): (
+        (", watercolour", " in watercolour", ", watercolor style", " in watercolor", ", a watercolour painting", ", aquarelle"),
+        ("watercolour: ", "a watercolour picture: ", "in watercolor, "),
+    ),
+    ("en", "neon"): (
+        (", neon", " in neon", " in neon style", ", neon style", ", neon colours"),
+        ("neon: ", "in neon style, ", "neon picture: "),
+    ),
+    ("ru", "watercolour"): (
+        (", акварель", " акварелью", " в стиле акварели", ", акварельный рисунок", " в акварели", ", в акварельном стиле"),
+        ("акварель: ", "акварелью: ", "акварельный рисунок: "),
+    ),
+    ("ru", "neon"): (
+        (", неон", " в неоновом стиле", ", неоновый стиль", " неоном", " в стиле неон"),
+        ("неон: ", "в неоновом стиле, ", "неоновый рисунок: "),
+    ),
+}
+
+
+def _styled(text: str, forms: tuple[tuple[str, ...], tuple[str, ...]], rng: Random) -> str:
+    behind, before = forms
+    return text + rng.choice(behind) if rng.random() < 0.75 else rng.choice(before) + text
 
 
 def name_piece(piece: Piece, language: str, rng: Random) -> str:
@@ -81,7 +172,8 @@ def name_piece(piece: Piece, language: str, rng: Random) -> str:
 
 def matches(caption: Caption, understanding: Understanding) -> bool:
     """Whether the parser read the caption as it was meant (a relation may imply places that were not said)."""
-    return not understanding.unknown and understanding.background == caption.background and understanding.things == caption.things
+    meant = caption.background, caption.things, caption.style
+    return not understanding.unknown and (understanding.background, understanding.things, understanding.style) == meant
 
 
 def _pick(rng: Random, options: tuple[str, ...]) -> str:
@@ -94,15 +186,20 @@ def _english(scene: Scene, saying: Saying, rng: Random) -> str:
 
     def phrase(index: int) -> str:
         piece = scene.pieces[index]
-        words = []
+        words = [rng.choice(ENGLISH_NUMBERS[_count(scene)])] if scene.group and rng.random() < 0.12 else []
+        if scene.group and not words:
+            words = [ENGLISH_NUMBERS[_count(scene)][0]]
         if saying.sizes[index]:
             words.append(_pick(rng, nano_world.ENGLISH_WORDS[piece.size]))
         if saying.colours[index]:
             words.append(_pick(rng, nano_world.ENGLISH_WORDS[piece.colour]))
-        words.append(_pick(rng, nano_world.ENGLISH_WORDS[piece.shape]))
-        return (_article(words[0]) if articles else "") + " ".join(words)
+        noun = _pick(rng, nano_world.ENGLISH_WORDS[piece.shape])
+        words.append(plural(noun) if scene.group else noun)
+        return (_article(words[0]) if articles and not scene.group else "") + " ".join(words)
 
     def backdrop() -> str:
+        if scene.background in _EN_TIMES:
+            return _pick(rng, _EN_TIMES[scene.background])
         colour = _pick(rng, nano_world.ENGLISH_WORDS[scene.background])
         noun = _pick(rng, nano_world.ENGLISH_WORDS["background"])
         article = _article(colour) if articles else ""
@@ -170,7 +267,7 @@ def _compose(
 ) -> str:
     """Put objects, places and background in one of the usual orders."""
     background = backdrop() if saying.background else ""
-    if len(scene.pieces) == 2:
+    if len(scene.pieces) == 2 and not scene.group:
         body = prefix + pair(phrase(0), phrase(1), scene, saying, rng)
         return _background_first(background, body) if background and rng.random() < 0.1 else body + background
     body = prefix + phrase(0)
@@ -203,11 +300,13 @@ def _russian(scene: Scene, saying: Saying, rng: Random) -> str:
         case = rng.choice(("acc", "acc", "ins"))
         prefix = rng.choice(_RU_PREFIX_ACCUSATIVE if case == "acc" else _RU_PREFIX_INSTRUMENTAL)
     relation = ""
-    if len(scene.pieces) == 2:
+    if len(scene.pieces) == 2 and not scene.group:
         relation = _russian_relation(scene, saying, rng)
     second_case = {"": case, "от": "gen"}.get(relation.split()[-1] if relation else "", "ins")
 
     def phrase(index: int) -> str:
+        if scene.group:
+            return _russian_several(scene, saying, case, rng)
         return _russian_phrase(scene.pieces[index], saying, index, case if index == 0 else second_case, rng)
 
     def pair(first: str, second: str, scene: Scene, saying: Saying, rng: Random) -> str:
@@ -217,6 +316,9 @@ def _russian(scene: Scene, saying: Saying, rng: Random) -> str:
         return f"{first}{rng.choices((' и ', ', ', ', а '), (75, 17, 8 if all(saying.places) else 0))[0]}{second}"
 
     def backdrop() -> str:
+        if scene.background in _RU_TIMES:
+            time = _pick(rng, _RU_TIMES[scene.background])
+            return time if rng.random() < 0.6 else time.replace("ё", "е")
         prep, nom, gen = (_pick_adjective(rng, scene.background).form("m", c) for c in ("prep", "nom", "gen"))
         forms = (f" на {prep} фоне", f", {nom} фон", f" на {prep}", f", фон {nom}", f", на {prep} фоне", f" на фоне {gen} цвета")
         return rng.choices(forms, weights=(62, 12, 8, 5, 7, 3))[0]
@@ -248,15 +350,29 @@ def _russian_phrase(piece: Piece, saying: Saying, index: int, case: str, rng: Ra
         if kind < 0.03:
             words.extend((adjective.form("m", "gen"), "цвета"))
         elif kind < 0.07:
-            words.append(adjective.form(noun.gender, case))
+            words.append(adjective.form(noun.gender, case, alive=noun.alive))
         else:
-            words.insert(0, adjective.form(noun.gender, case))
+            words.insert(0, adjective.form(noun.gender, case, alive=noun.alive))
     if saying.sizes[index]:
         if piece.size == "medium" and rng.random() < 0.3:
             words.extend(("среднего", "размера"))
         else:
-            words.insert(0, _pick_adjective(rng, piece.size).form(noun.gender, case))
+            words.insert(0, _pick_adjective(rng, piece.size).form(noun.gender, case, alive=noun.alive))
     text = " ".join(words)
+    return text if rng.random() < 0.6 else text.replace("ё", "е")
+
+
+def _russian_several(scene: Scene, saying: Saying, case: str, rng: Random) -> str:
+    """Two to four: "три красные звезды", "два серых кота", "с четырьмя лодками"."""
+    piece = scene.pieces[0]
+    nouns = RUSSIAN_NOUNS[piece.shape]
+    noun = nouns[0] if rng.random() < 0.75 else rng.choice(nouns)
+    direct = case == "nom" or (case == "acc" and not noun.alive)
+    adjective_case = ("nom" if noun.gender == "f" and rng.random() < 0.7 else "gen") if direct else case
+    meanings = [piece.size] * saying.sizes[0] + [piece.colour] * saying.colours[0]
+    adjectives = [_pick_adjective(rng, meaning).form("p", adjective_case, alive=noun.alive) for meaning in meanings]
+    figure = str(_count(scene)) if rng.random() < 0.06 else number(_count(scene), noun.gender, case, alive=noun.alive)
+    text = " ".join((figure, *adjectives, noun.counted(case)))
     return text if rng.random() < 0.6 else text.replace("ё", "е")
 
 

@@ -15,7 +15,7 @@ from engine.schedulers import FLASH_TIMESTEPS, alphas_cumprod, predicted_x0
 from training.autoencoder import decode, decoder_of, encode, load_autoencoder, picture_loss
 from training.captions import LANGUAGES, write_caption
 from training.loop import Schedule, load_average
-from training.scenes import Scene, paint_with_latent, sample_scene
+from training.scenes import Scene, paint_with_latent, training_scene
 from training.text_encoder import load_text_encoder
 from training.text_to_image import Conditioned, TextToImageRecipe, project_captions
 
@@ -37,7 +37,7 @@ def blotched(latents: Tensor) -> Tensor:
 
 def sample_hard_scene(rng: Random) -> Scene:
     """Small objects twice as often as elsewhere."""
-    scenes = [sample_scene(rng) for _ in range(rng.choice((1, 2)))]
+    scenes = [training_scene(rng) for _ in range(rng.choice((1, 2)))]
     return min(scenes, key=lambda scene: min(piece.radius for piece in scene.pieces))
 
 

@@ -70,6 +70,14 @@ class Recipe(Protocol):
 
 
 @runtime_checkable
+class Warm(Protocol):
+    """What a recipe has beside if it can begin with the weights of a family's folder."""
+
+    def begin_with(self, folder: Path) -> list[str]:
+        """Copy what fits; returns the names of what does not."""
+
+
+@runtime_checkable
 class Shown(Protocol):
     """What a recipe has beside if its network's work can be looked at. Both are called with the averaged weights."""
 

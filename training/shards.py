@@ -7,18 +7,19 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from training.scenes import Scene, paint_with_latent, sample_scene
+from engine.nano_world import PACKAGED, World
+from training.scenes import TAUGHT, Scene, paint_with_latent, training_scene
 
 SHARD = 4096
 
 
-def numbered_scene(index: int) -> Scene:
+def numbered_scene(index: int, world: World = PACKAGED) -> Scene:
     """The training scene of this number; a scene is its number, so nothing but latents needs to be stored."""
-    return sample_scene(Random(index))
+    return training_scene(Random(index), world)
 
 
 class Latents:
-    """Latents of the scenes 0 .. count - 1; files that are missing are rendered and written first."""
+    """Latents of the scenes 0 .. count - 1 of the world that is taught; files that are missing are rendered and written first."""
 
     def __init__(self, folder: Path, count: int) -> None:
         starts = range(0, count, SHARD)
@@ -37,10 +38,12 @@ class Latents:
 
 
 def _file(folder: Path, start: int, stop: int) -> NDArray[np.float16]:
-    path = folder / f"latents-{start:07}-{stop:07}.npy"
+    path = folder / f"latents-{TAUGHT.name}-{start:07}-{stop:07}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        values = np.stack([paint_with_latent(numbered_scene(index))[1].astype(np.float16) for index in range(start, stop)])
+        values = np.stack(
+            [paint_with_latent(numbered_scene(index, TAUGHT))[1].astype(np.float16) for index in range(start, stop)]
+        )
         partial = path.with_suffix(f".{os.getpid()}.partial.npy")
         np.save(partial, values)
         partial.replace(path)

@@ -1,7 +1,7 @@
 """The text encoder: a small T5 that learns to tell the attributes of a scene from its caption, and is then frozen.
 
-Linear heads on the mean of the last hidden state name the background, the number of objects, and colour, shape, size and place of
-both; "not said" is a class of its own. The heads are thrown away.
+Linear heads on the mean of the last hidden state name background, style, how many different objects there are and how many of the
+first, and colour, shape, size and place of both; "not said" is a class of its own. The heads are thrown away.
 """
 
 from pathlib import Path
@@ -19,23 +19,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from engine.nano_world import COLOURS, LEXICON, PLACES, SHAPES, SIZES
+from engine.nano.lexicon import lexicon
+from engine.nano_world import COLOURS, PLACES, SIZES
+from training import warm
 from training.captions import LANGUAGES, Caption, write_caption
 from training.loop import Schedule, load_average
-from training.scenes import sample_scene
+from training.scenes import TAUGHT, sample_scene, training_scene
 
 WIDTH = 128
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
-_SIZES = {"colour": len(COLOURS) + 1, "shape": len(SHAPES) + 1, "size": len(SIZES) + 1, "place": len(PLACES) + 1}
-QUESTIONS = {"background": len(COLOURS) + 1, "count": 2} | {
-    f"{kind}{index}": classes for index in (1, 2) for kind, classes in _SIZES.items()
-}
+_SIZES = {"colour": len(COLOURS) + 1, "shape": len(TAUGHT.shapes) + 1, "size": len(SIZES) + 1, "place": len(PLACES) + 1}
+_GENERAL = {"background": len(TAUGHT.backgrounds) + 1, "style": len(TAUGHT.styles) + 1, "things": 2, "count": TAUGHT.most}
+QUESTIONS = _GENERAL | {f"{kind}{index}": classes for index in (1, 2) for kind, classes in _SIZES.items()}
 """Question -> number of answers; the last answer is "not said"."""
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token per word of the nano lexicon and per comma, `</s>` at the end; everything else is `<unk>`."""
-    pieces = [PAD, END, UNKNOWN, *sorted(LEXICON)]
+    pieces = [PAD, END, UNKNOWN, *sorted(lexicon(TAUGHT))]
     tokenizer = Tokenizer(WordLevel({piece: index for index, piece in enumerate(pieces)}, unk_token=UNKNOWN))
     tokenizer.normalizer = Normalizers([
         NFKC(),
@@ -61,11 +62,12 @@ def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> tuple[Tens
 
 def answers(caption: Caption) -> list[int]:
     """The right answer to every question, in the order of `QUESTIONS`."""
-    found = [_index(COLOURS, caption.background), len(caption.things) - 1]
+    found = [_index(TAUGHT.backgrounds, caption.background), _index(TAUGHT.styles, caption.style)]
+    found += [len(caption.things) - 1, caption.things[0].count - 1]
     for index in range(2):
         thing = caption.things[index] if index < len(caption.things) else None
         found.append(_index(COLOURS, thing.colour if thing else None))
-        found.append(_index(SHAPES, thing.shape if thing else None))
+        found.append(_index(TAUGHT.shapes, thing.shape if thing else None))
         found.append(_index(SIZES, thing.size if thing else None))
         found.append(_index(PLACES, thing.place if thing else None))
     return found
@@ -109,8 +111,12 @@ class TextEncoderRecipe:
         self.tokenizer = build_tokenizer()
         self.trained = AttributeReader(build_text_encoder(self.tokenizer))
 
+    def begin_with(self, folder: Path) -> list[str]:
+        """Begin with a family's weights; returns what stays as it is, such as the heads."""
+        return warm.text_encoder(folder, self.trained.encoder, self.tokenizer.get_vocab())
+
     def loss(self, batch: int, rng: Random) -> Tensor:
-        captions = [write_caption(sample_scene(rng), rng.choice(LANGUAGES), rng) for _ in range(batch)]
+        captions = [write_caption(training_scene(rng), rng.choice(LANGUAGES), rng) for _ in range(batch)]
         logits = self.trained(*tokenize(self.tokenizer, [caption.text for caption in captions]))
         targets = torch.tensor([answers(caption) for caption in captions])
         losses = [F.cross_entropy(guess, targets[:, i], label_smoothing=0.02) for i, guess in enumerate(logits)]
@@ -123,9 +129,11 @@ def score(reader: AttributeReader, tokenizer: PreTrainedTokenizerFast, count: in
     rng = Random(seed)
     captions = []
     for index in range(count):
-        alone = index % 3 < 2
-        scene = sample_scene(rng, objects=1 if alone else 2, unseen=alone)
-        captions.append(write_caption(scene, LANGUAGES[index % 2], rng))
+        kind = index % 4
+        scene = sample_scene(
+            rng, objects=2 if kind == 2 else 1, unseen=kind < 2, world=TAUGHT, group=rng.randint(2, 4) * (kind == 3)
+        )
+        captions.append(write_caption(scene, LANGUAGES[index // 4 % 2], rng))
     logits = reader(*tokenize(tokenizer, [caption.text for caption in captions]))
     right = torch.stack([guess.argmax(1) for guess in logits], 1) == torch.tensor([answers(caption) for caption in captions])
     shares = dict(zip(QUESTIONS, right.float().mean(0).tolist(), strict=True))

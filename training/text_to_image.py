@@ -14,8 +14,10 @@ from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
 from engine.models.unet import Kandinsky3UNet
 from engine.schedulers import alphas_cumprod
+from training import warm
 from training.captions import LANGUAGES, write_caption
 from training.loop import Schedule
+from training.scenes import TAUGHT
 from training.shards import Latents, numbered_scene
 from training.text_encoder import WIDTH, load_text_encoder, tokenize
 
@@ -97,6 +99,10 @@ class TextToImageRecipe:
         weights = snr.add(1).clamp(max=WEIGHT_LIMIT) / (snr + 1)
         self.half_weights = weights.sqrt() / weights.sqrt().mean()  # half of the weight is how often a time is drawn
 
+    def begin_with(self, folder: Path) -> list[str]:
+        """Begin with a family's weights; returns what stays as it is."""
+        return warm.unet(folder, self.trained)
+
     def loss(self, batch: int, rng: Random) -> Tensor:
         clean, context, mask = self.examples(batch, rng)
         t = torch.multinomial(self.half_weights, batch, replacement=True)
@@ -114,7 +120,8 @@ class TextToImageRecipe:
         picked = []
         for _ in range(pool):
             index = rng.randrange(len(self.latents))
-            picked.append((index, write_caption(numbered_scene(index), rng.choice(LANGUAGES), rng, full=rng.random() < 0.3).text))
+            scene = numbered_scene(index, TAUGHT)
+            picked.append((index, write_caption(scene, rng.choice(LANGUAGES), rng, full=rng.random() < 0.3).text))
         if pool > batch:
             picked.sort(key=lambda one: one[1].count(" "))
             start = batch * rng.randrange(pool // batch)

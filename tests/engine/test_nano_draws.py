@@ -20,7 +20,7 @@ def engine() -> Engine:
 def test_24_flash_pictures_show_what_was_asked(engine: Engine) -> None:
     wishes = unseen_wishes(24)
     verdicts = judge_all([draw(engine, wish.prompt, seed, flash=True) for seed, wish in enumerate(wishes)], wishes)
-    for name, (right, total) in table(verdicts).items():
+    for name, (right, total) in table(verdicts, wishes).items():
         assert right >= 0.9 * total, f"{name}: {right} of {total}"
 
 

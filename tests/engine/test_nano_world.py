@@ -5,8 +5,23 @@ import sys
 
 import pytest
 
-from engine.nano_world import COLOURS, EXAMPLES, MAX_OBJECTS, PLACES, SHAPES, SIZES, Thing, parse, suggest, words
+from engine.nano_world import (
+    COLOURS,
+    EXAMPLES,
+    LARGE,
+    MAX_OBJECTS,
+    PACKAGED,
+    PLACES,
+    SIZES,
+    SMALL,
+    Thing,
+    World,
+    parse,
+    suggest,
+    words,
+)
 
+BOTH = pytest.mark.parametrize("world", [SMALL, LARGE], ids=lambda world: world.name)
 RED_CIRCLE = Thing("circle", "red")
 
 OUT_OF_WORLD = [
@@ -21,9 +36,10 @@ OUT_OF_WORLD = [
     "закат над морем",
     "собака",
     "a photo of a blue car",
-    "two red circles",
-    "3 stars on a blue background",
-    "три звезды",
+    "many stars on a blue background",
+    "пять звёзд",
+    "5 stars",
+    "zero stars",
     "a crimson circle",
     "a golden star on a black background",
     "a cyan square",
@@ -40,7 +56,7 @@ OUT_OF_WORLD = [
     "a heart made of roses",
     "a square house",
     "красный круг в стиле Малевича",
-    "a triangle in watercolor style",
+    "a triangle in oil",
     "a red circle, 4k, highly detailed",
     "a spinning star",
     "прозрачный крест",
@@ -65,9 +81,29 @@ OUT_OF_WORLD = [
 ]
 
 
+ONLY_IN_THE_LARGE_WORLD = [
+    "two red circles",
+    "3 stars on a blue background",
+    "три звезды",
+    "a triangle in watercolor style",
+    "неоновый круг",
+    "a red circle at night",
+    "кошка",
+    "a house",
+]
+
+
+@BOTH
 @pytest.mark.parametrize("prompt", OUT_OF_WORLD)
-def test_words_outside_the_world_are_caught(prompt: str) -> None:
-    assert parse(prompt).unknown
+def test_words_outside_the_world_are_caught(prompt: str, world: World) -> None:
+    assert parse(prompt, world).unknown
+
+
+@pytest.mark.parametrize("prompt", ONLY_IN_THE_LARGE_WORLD)
+def test_the_small_world_does_not_pretend_to_be_the_large_one(prompt: str) -> None:
+    assert parse(prompt, SMALL).unknown
+    assert parse(prompt, LARGE).unknown == ()
+    assert parse(prompt, LARGE).shapes
 
 
 def test_the_list_is_long_enough() -> None:
@@ -76,7 +112,8 @@ def test_the_list_is_long_enough() -> None:
 
 def test_unknown_words_come_as_typed_and_in_order() -> None:
     assert parse("Lego figure at the waterfall").unknown == ("Lego", "figure", "waterfall")
-    assert parse("Кот в очках за компьютером, Кот").unknown == ("Кот", "очках", "за", "компьютером")
+    assert parse("Кот в очках за компьютером, Кот", SMALL).unknown == ("Кот", "очках", "за", "компьютером")
+    assert parse("Кот в очках за компьютером, очках", LARGE).unknown == ("очках", "за", "компьютером")
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
@@ -133,8 +170,9 @@ def test_examples_are_understood(language: str) -> None:
         ),
     ],
 )
-def test_a_prompt_is_understood(prompt: str, things: list[Thing], background: str | None) -> None:
-    understood = parse(prompt)
+@BOTH
+def test_a_prompt_is_understood(prompt: str, things: list[Thing], background: str | None, world: World) -> None:
+    understood = parse(prompt, world)
     assert understood.unknown == ()
     assert understood.things == tuple(things)
     assert understood.background == background
@@ -150,8 +188,76 @@ def test_a_prompt_is_understood(prompt: str, things: list[Thing], background: st
         ("a circle in the center and a star on the left", "left"),
     ],
 )
-def test_what_has_no_room_in_a_scene_is_not_passed_over(prompt: str, word: str) -> None:
-    assert parse(prompt).unknown == (word,)
+@BOTH
+def test_what_has_no_room_in_a_scene_is_not_passed_over(prompt: str, word: str, world: World) -> None:
+    assert parse(prompt, world).unknown == (word,)
+
+
+CAT = Thing("cat", "gray")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things", "background", "style"),
+    [
+        ("three red stars", [Thing("star", "red", count=3)], None, None),
+        ("три красные звезды на синем фоне", [Thing("star", "red", count=3)], "blue", None),
+        ("две красных звезды", [Thing("star", "red", count=2)], None, None),
+        ("четыре зелёных дерева", [Thing("tree", "green", count=4)], None, None),
+        ("нарисуй двух серых котов", [Thing("cat", "gray", count=2)], None, None),
+        ("нарисуй две серые кошки", [Thing("cat", "gray", count=2)], None, None),
+        ("картинка с тремя большими синими рыбами", [Thing("fish", "blue", "big", count=3)], None, None),
+        ("4 boats by day", [Thing("boat", count=4)], "day", None),
+        ("two fish", [Thing("fish", count=2)], None, None),
+        ("one red star", [Thing("star", "red")], None, None),
+        ("a red house & a blue boat", [Thing("house", "red"), Thing("boat", "blue")], None, None),
+        ("red circle star", [Thing("circle", "red"), Thing("star")], None, None),
+        ("there are two yellow flowers on a black background", [Thing("flower", "yellow", count=2)], "black", None),
+        ("a gray cat at night", [CAT], "night", None),
+        ("серый кот ночью", [CAT], "night", None),
+        ("серая кошка на фоне ночного неба", [CAT], "night", None),
+        ("a gray cat in the night sky, neon", [CAT], "night", "neon"),
+        ("акварель: красная лодка днём", [Thing("boat", "red")], "day", "watercolour"),
+        ("красная лодка на белом фоне, акварелью", [Thing("boat", "red")], "white", "watercolour"),
+        ("розовый цветок в неоновом стиле", [Thing("flower", "pink")], None, "neon"),
+        ("a watercolour painting of a moon", [Thing("moon")], None, "watercolour"),
+        (
+            "a gray cat to the right of an orange house at night, watercolour",
+            [Thing("cat", "gray", None, "right"), Thing("house", "orange", None, "left")],
+            "night",
+            "watercolour",
+        ),
+        ("солнышко над домиком", [Thing("sun", None, None, "top"), Thing("house", None, None, "bottom")], None, None),
+    ],
+)
+def test_a_prompt_of_the_large_world_is_understood(
+    prompt: str, things: list[Thing], background: str | None, style: str | None
+) -> None:
+    understood = parse(prompt, LARGE)
+    assert understood.unknown == ()
+    assert understood.things == tuple(things)
+    assert (understood.background, understood.style) == (background, style)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "word"),
+    [
+        ("two red stars and a blue circle", "two"),
+        ("a blue circle and two red stars", "two"),
+        ("three stars on the left", "left"),
+        ("stars on a blue background", "stars"),
+        ("one stars", "stars"),
+        ("a house boat", "boat"),
+        ("a red circle on a blue background at night", "night"),
+        ("a red circle by day at night", "night"),
+        ("a neon black cat", "neon"),
+        ("a cat in neon, watercolour", "watercolour"),
+        ("a star in the sky", "sky"),
+        ("круг на синем ночном небе", "синем"),
+        ("круг и две", "две"),
+    ],
+)
+def test_what_has_no_room_in_the_large_world_is_not_passed_over(prompt: str, word: str) -> None:
+    assert parse(prompt, LARGE).unknown == (word,)
 
 
 @pytest.mark.parametrize("prompt", ["", "   ", "...", "red", "на синем фоне", "a big one"])
@@ -166,26 +272,40 @@ def test_three_objects_are_three_shapes() -> None:
 def test_the_nearest_known_word_is_suggested_first() -> None:
     assert suggest("cirle", "en")[0] == "circle"
     assert suggest("sqare", "en")[0] == "square"
-    assert suggest("stars", "en")[0] == "star"
+    assert suggest("stars", "en", world=SMALL)[0] == "star"
+    assert suggest("hous", "en", world=LARGE)[0] == "house"
+    assert suggest("кошак", "ru", world=LARGE)[0] == "кошка"
+    assert suggest("watercolr", "en", world=LARGE)[0] == "watercolour"
     assert suggest("круги", "ru")[0] == "круг"
     assert suggest("жолтый", "ru")[0] == "жёлтый"
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_suggestions_are_known_words_and_as_many_as_asked(language: str) -> None:
-    for n in (1, 4, 6):
-        suggestions = suggest("waterfall", language, n)
+    for world, n in ((SMALL, 1), (SMALL, 4), (SMALL, 6), (LARGE, 6)):
+        suggestions = suggest("waterfall", language, n, world)
         assert len(set(suggestions)) == n
-        assert all(word in words(language) for word in suggestions)
+        assert all(word in words(language, world) for word in suggestions)
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_words_to_show_are_understood(language: str) -> None:
-    shown = words(language)
-    assert len(shown) == len(SHAPES) + len(COLOURS) + len(SIZES) + len(PLACES)
+@BOTH
+def test_words_to_show_are_understood(language: str, world: World) -> None:
+    shown = words(language, world)
+    shapes = len(world.shapes)
+    assert len(shown) == shapes + len(COLOURS) + len(SIZES) + len(PLACES) + len(world.times) + len(world.styles)
+    assert len(set(shown)) == len(shown)
     circle = "circle" if language == "en" else "круг"
-    for word in shown[len(SHAPES) :]:
-        assert parse(f"{circle} {word}").unknown == ()
+    for word in shown[:shapes]:
+        assert parse(word, world).unknown == ()
+        assert len(parse(word, world).shapes) == 1
+    for word in shown[shapes:]:
+        assert parse(f"{circle} {word}", world).unknown == ()
+
+
+def test_what_is_asked_without_naming_a_world_is_asked_of_the_packaged_one() -> None:
+    for prompt in ("two red circles", "a red circle"):
+        assert parse(prompt) == parse(prompt, PACKAGED)
 
 
 def test_the_module_loads_neither_torch_nor_anything_installed() -> None:

@@ -6,6 +6,7 @@ What a caption leaves out is free in its picture. `engine.nano_world.parse` read
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from engine import nano_world
 from engine.nano_world import RUSSIAN_ADJECTIVES, RUSSIAN_NOUNS, RUSSIAN_PLACES, Thing, Understanding
@@ -58,7 +59,11 @@ def choose_saying(scene: Scene, rng: Random, *, full: bool = False) -> Saying:
 
 def write_caption(scene: Scene, language: str, rng: Random, *, full: bool = False) -> Caption:
     """Describe a scene in `language` ("en" or "ru")."""
-    saying = choose_saying(scene, rng, full=full)
+    return say(scene, choose_saying(scene, rng, full=full), language, rng)
+
+
+def say(scene: Scene, saying: Saying, language: str, rng: Random) -> Caption:
+    """Describe what was decided to mention of a scene."""
     text = (_english if language == "en" else _russian)(scene, saying, rng)
     if rng.random() < 0.3:
         text = text[0].upper() + text[1:]
@@ -71,6 +76,25 @@ def write_caption(scene: Scene, language: str, rng: Random, *, full: bool = Fals
         for p, c, s, where in zip(scene.pieces, saying.colours, saying.sizes, saying.places, strict=True)
     )
     return Caption(text, things, scene.background if saying.background else None)
+
+
+class Plain(Random):
+    """Chance that always takes the usual: of several forms the likeliest, of equals the first, of rarities none."""
+
+    def random(self) -> float:
+        return 0.5
+
+    def choice(self, seq: Any) -> Any:
+        return seq[0]
+
+    def choices(self, population: Any, weights: Any = None, *, cum_weights: Any = None, k: int = 1) -> list[Any]:
+        heaviest = 0 if weights is None else max(range(len(weights)), key=weights.__getitem__)
+        return [population[heaviest]] * k
+
+
+def plainly(scene: Scene, saying: Saying, language: str) -> str:
+    """Describe what was decided to mention in the first word for each thing and the usual order."""
+    return (_english if language == "en" else _russian)(scene, saying, Plain())
 
 
 def name_piece(piece: Piece, language: str, rng: Random) -> str:

@@ -30,8 +30,8 @@ COMMANDS = {  # the mode and the size of its picture
     "outline": (["outline", "a.png", "a circle", "--hint", "canny", "--steps", "2"], (150, 100)),
     "regions": (["regions", "m.png", "a circle", "--steps", "2"], (128, 128)),
     "upscale": (["upscale", "a.png", "--scale", "2"], (300, 200)),
-    "beautify": (["beautify", "a circle"], None),
-    "translate": (["translate", "круг"], None),
+    "beautify": (["beautify", "a circle", "--family", "kandinsky-3.1"], None),
+    "translate": (["translate", "круг", "--family", "kandinsky-3.1"], None),
 }
 DRAWS = {each.kind for each in PIPELINES}
 Shell = Callable[..., tuple[int, str, str]]

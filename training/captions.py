@@ -94,7 +94,7 @@ class Plain(Random):
 
 def plainly(scene: Scene, saying: Saying, language: str) -> str:
     """Describe what was decided to mention in the first word for each thing and the usual order."""
-    return (_english if language == "en" else _russian)(scene, saying, Plain())
+    return say(scene, saying, language, Plain()).text
 
 
 def name_piece(piece: Piece, language: str, rng: Random) -> str:

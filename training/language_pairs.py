@@ -126,22 +126,22 @@ def translation(prompt: str, scene: Scene, saying: Saying) -> str:
 
 def scenery(prompt: str, scene: Scene, saying: Saying) -> str:
     """All of a scene in English, in the prompt's own words if it is English; a medium size only if nothing else can be added."""
-    everything = _everything(saying)
+    everything = _everything(saying, scene)
     sizes = tuple(said or piece.size != "medium" for said, piece in zip(saying.sizes, scene.pieces, strict=False))
-    # not every scene has room for all that can be said: several of one object have no place of their own
-    fuller = [replace(all_but, sizes=sizes) for all_but in (everything, replace(everything, places=saying.places))]
-    told = [plainly(scene, each, "en") for each in (*fuller, everything)]
-    answers = [answer for answer in told if drawable(answer)] or [plainly(scene, saying, "en")]
-    known = details(parse(prompt))
-    return digits(_worded(next((answer for answer in answers if details(parse(answer)) > known), answers[0]), prompt))
+    answer = plainly(scene, replace(everything, sizes=sizes), "en")
+    if details(parse(answer)) == details(parse(prompt)):
+        answer = plainly(scene, everything, "en")
+    return digits(_worded(answer, prompt))
 
 
-def _everything(saying: Saying) -> Saying:
+def _everything(saying: Saying, scene: Scene) -> Saying:
+    """All flags on, but for places that the objects do not have."""
     flags: dict[str, Any] = {}
     for each in fields(saying):
         said = getattr(saying, each.name)
         flags[each.name] = (True,) * len(said) if isinstance(said, tuple) else True
-    return Saying(**flags)
+    places = tuple(bool(piece.place) for piece, _ in zip(scene.pieces, saying.places, strict=False))
+    return replace(Saying(**flags), places=places)
 
 
 def _briefer(saying: Saying, rng: Random) -> Saying:

@@ -49,6 +49,7 @@ NANO_CONFIG: Mapping[str, object] = {
     "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
     "head_dim": 32, "max_position_embeddings": 1024, "sliding_window": None, "tie_word_embeddings": True,
 }  # fmt: skip
+_BY_WORD = ("model.embed_tokens.weight", "lm_head.weight")
 _LINES, _LINE, _WIDTH = 16, 18, 900  # of a sheet
 
 
@@ -143,6 +144,19 @@ class LanguageModelRecipe:
     @property
     def network(self) -> MistralForCausalLM:
         return self.model.network
+
+    def begin_with(self, folder: Path) -> list[str]:
+        """Copy a family's weights as far as they fit, words that both know with what they mean; returns what does not fit."""
+        read = load_model("kandinsky-nano", folder, torch.device("cpu"))
+        known, own = read.tokenizer.get_vocab(), self.network.state_dict()
+        tensors = {name: value for name, value in read.network.state_dict().items() if own[name].shape == value.shape}
+        shared = [(index, known[word]) for word, index in self.model.tokenizer.get_vocab().items() if word in known]
+        mine, theirs = torch.tensor(shared).T
+        for name in _BY_WORD:
+            tensors[name] = own[name].clone()
+            tensors[name][mine] = read.network.state_dict()[name][theirs]
+        self.network.load_state_dict(own | tensors)
+        return [name for name in own if name not in tensors]
 
     def loss(self, batch: int, rng: Random) -> Tensor:
         drawn = [self.pairs.draw(rng.choice(self.pairs.tasks), rng) for _ in range(batch)]

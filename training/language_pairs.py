@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from engine import catalog
 from engine.language.numerals import digits
 from engine.language.template import BEAUTIFY, TRANSLATE, Template
-from engine.nano_world import ENGLISH_WORDS, LEXICON, PLACES, RELATIONS, Thing, Understanding, normalise, parse
+from engine.nano_world import COLOURS, ENGLISH_WORDS, LEXICON, PLACES, RELATIONS, Thing, Understanding, normalise, parse
 from engine.requests import RequestError, TextToImage
 from training.captions import LANGUAGES, Saying, choose_saying, plainly, say
 from training.data import DataError
@@ -68,7 +68,11 @@ class NanoPairs:
             if self.unseen and len(scene.pieces) == 1:
                 scene = sample_scene(rng, objects=1, unseen=True)
             language = "ru" if task == "translate" else rng.choice(LANGUAGES)
-            saying = _briefer(choose_saying(scene, rng), rng) if task == "beautify" else choose_saying(scene, rng)
+            saying = choose_saying(scene, rng)
+            if task == "beautify":
+                saying = _briefer(saying, rng)
+                made_up = saying.background or scene.background in COLOURS  # a sky is drawn for who asks for one
+                saying = replace(saying, background=saying.background or not made_up)
             prompt = say(scene, saying, language, rng).text
             if rng.random() < LOOSENED:
                 prompt = loosened(prompt, language, rng)

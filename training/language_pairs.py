@@ -71,8 +71,8 @@ class NanoPairs:
             saying = choose_saying(scene, rng)
             if task == "beautify":
                 saying = _briefer(saying, rng)
-                made_up = saying.background or scene.background in COLOURS  # a sky is drawn for who asks for one
-                saying = replace(saying, background=saying.background or not made_up)
+                sky = scene.background not in COLOURS  # is for who asks for it, so that it is always said
+                saying = replace(saying, background=saying.background or sky)
             prompt = say(scene, saying, language, rng).text
             if rng.random() < LOOSENED:
                 prompt = loosened(prompt, language, rng)

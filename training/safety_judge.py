@@ -50,7 +50,7 @@ class SafetyJudgeRecipe:
     name = "safety-judge"
 
     def __init__(self, schedule: Schedule | None = None) -> None:
-        self.schedule = schedule or Schedule(steps=1200, learning_rate=3e-3, batch=32, warmup=50, decay=0.6)
+        self.schedule = schedule or Schedule(steps=400, learning_rate=4e-3, batch=32, warmup=40, decay=0.6)
         torch.manual_seed(0)
         self.network = MarkDetector(threshold=THRESHOLD)
 

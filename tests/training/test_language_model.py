@@ -124,6 +124,20 @@ def test_what_is_written_is_what_the_engine_loads(tmp_path: Path) -> None:
         recipe.write(tmp_path / "family", steps)
 
 
+def test_it_can_begin_with_the_words_of_another(tmp_path: Path) -> None:
+    other = LanguageModelRecipe(TOY)
+    for parameter in other.network.parameters():
+        parameter.data.normal_()
+    other.write(tmp_path, 0)
+    recipe = LanguageModelRecipe(TOY)
+    assert recipe.begin_with(tmp_path) == []
+    ids = torch.tensor([recipe.model.encode("a red circle")])
+    with torch.no_grad():
+        assert torch.allclose(recipe.network(ids).logits, other.network(ids).logits, atol=0.1)
+    wider = LanguageModelRecipe(Preset(TOY.schedule, {**TOY.config, "intermediate_size": 64}))
+    assert {name.split(".")[-2] for name in wider.begin_with(tmp_path)} == {"gate_proj", "up_proj", "down_proj"}
+
+
 def test_nano_is_small_and_its_figures_are_measured() -> None:
     model = build_model(NANO_CONFIG)
     assert 1e6 < sum(each.numel() for each in model.network.parameters()) < 6e6

@@ -83,7 +83,7 @@ def build_tokenizer() -> Tokenizer:
         Lowercase(),
         Replace("ё", "е"),
         Replace(Regex(r"(?<!#)#(?!#)"), " "),
-        Replace(Regex(r"[.;:!?—\n]+"), " , "),
+        Replace(Regex(r"[.;:!?—\n&+]+"), " , "),
         Replace(Regex(r"[^\p{L}\p{N}\s,#\p{So}]+"), " "),
         Replace(Regex(r"(\s*,)+\s*"), " , "),
     ])  # fmt: skip

@@ -78,6 +78,14 @@ def test_a_mode_runs_from_the_shell(name: str, shell: Shell, monkeypatch: pytest
         assert f"{size[0]}x{size[1]}  seed 4" in said
 
 
+def test_nano_writes_for_who_names_no_family(shell: Shell):
+    assert shell("translate", "красный круг") == (0, "a red circle\n", "")
+    code, said, _ = shell("beautify", "red circle")
+    assert code == 0
+    assert "red circle" in said
+    assert " on a" in said
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_without_weights_a_mode_says_in_one_line_what_to_do(
     name: str, shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -161,6 +161,12 @@ def test_the_command_line_builds_both_presets(tmp_path: Path) -> None:
         entry.build(Wishes(tmp_path, filters={"min_side": 8}))
 
 
+def test_the_packaged_model_has_a_token_for_every_word_of_the_world() -> None:
+    """Who packages a larger world trains the language model again: `python -m training language-model`."""
+    known = load_model("kandinsky-nano", None, CPU).tokenizer
+    assert [word for word in LEXICON if known.token_to_id(word) is None] == []
+
+
 def test_nano_writes_through_the_engine() -> None:
     """The packaged weights; `python -m benchmarks.language` counts, this sees that they are there and work."""
     engine = load("kandinsky-nano", ["language"])

@@ -26,7 +26,7 @@ from training.scenes import Scene, sample_scene
 
 TASKS: Mapping[str, Template] = {"beautify": BEAUTIFY, "translate": TRANSLATE}
 
-UNDRAWABLE = 0.1  # of the prompts
+UNDRAWABLE = 0.2  # of the prompts
 FOREIGN = 0.6  # of those: a word that nano does not know; the rest fit into no picture
 LOOSENED = 0.5
 _CHANGES = 3  # of one prompt, at most

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from engine import catalog
 from engine.language.numerals import digits
+from engine.language.small_world import attributes, keeps
 from engine.language.template import BEAUTIFY, TRANSLATE, Template
-from engine.nano_world import COLOURS, ENGLISH_WORDS, LEXICON, PLACES, RELATIONS, Thing, Understanding, normalise, parse
+from engine.nano_world import COLOURS, ENGLISH_WORDS, LEXICON, PLACES, RELATIONS, Understanding, normalise, parse
 from engine.requests import RequestError, TextToImage
 from training.captions import LANGUAGES, Saying, choose_saying, plainly, say
 from training.data import DataError
@@ -295,23 +296,6 @@ def drawable(prompt: str) -> bool:
     return True
 
 
-def keeps(prompt: str, answer: str) -> bool:
-    """Whether an answer has all that was said, of the same objects in the same order, and nothing against it."""
-    said, got = parse(prompt), parse(answer)
-    if got.unknown or len(said.things) != len(got.things):
-        return False
-    return all(before is None or before == after for before, after in zip(_said(said), _said(got), strict=True))
-
-
 def details(understood: Understanding) -> int:
     """How many attributes a prompt says."""
-    return sum(value is not None for value in _said(understood))
-
-
-def _said(understood: Understanding) -> list[object]:
-    """Every attribute that a prompt can say: of its objects, then of the picture; None for what it does not."""
-    found = [getattr(thing, each.name) for thing in understood.things for each in fields(Thing)]
-    return found + [getattr(understood, each.name) for each in fields(Understanding) if each.name not in _LISTS]
-
-
-_LISTS = ("unknown", "shapes", "things")
+    return sum(value is not None for value in attributes(understood))

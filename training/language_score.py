@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, fields
 from random import Random
 from typing import TypeAlias
 
+from engine.language.small_world import keeps
 from engine.nano_world import Thing, Understanding, parse
-from training.language_pairs import TASKS, NanoPairs, Pair, details, drawable, keeps
+from training.language_pairs import TASKS, NanoPairs, Pair, details, drawable
 
 SEED = 30_000
 Write: TypeAlias = Callable[[str], str]

@@ -7,10 +7,11 @@ from random import Random
 import pytest
 
 from engine import nano_world
+from engine.language.small_world import keeps
 from engine.nano_world import LEXICON, parse
 from training.captions import LANGUAGES, plainly, write_caption
 from training.data import DataError
-from training.language_pairs import TASKS, NanoPairs, Pair, StoredPairs, details, drawable, keeps, loosened, undrawable
+from training.language_pairs import TASKS, NanoPairs, Pair, StoredPairs, details, drawable, loosened, undrawable
 from training.language_score import held_out
 from training.scenes import sample_scene
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.outcomes import Outcome
     from engine.requests import Request
 
-_BIG_FAMILY = "kandinsky-3.1"
+_NANO, _BIG_FAMILY = "kandinsky-nano", "kandinsky-3.1"
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,7 @@ MODES: dict[str, tuple[str, str, tuple[Argument, ...]]] = {  # command: kind of 
     "translate": ("translate", "write a prompt in English", (_argument("prompt", metavar="TEXT"),)),
 }
 _WRITES = ("beautify", "translate")
+_NANO_SERVES = ("draw", *_WRITES)
 _CHANGES = {"memory": "memory", "lora": "loras", "judge": "judge"}  # of how a family is loaded
 
 
@@ -171,7 +172,7 @@ def add_commands(commands: Any) -> None:
         command = commands.add_parser(name, help=what)
         for argument in arguments:
             command.add_argument(*argument.names, **argument.settings)
-        family = "kandinsky-nano" if name == "draw" else _BIG_FAMILY
+        family = _NANO if name in _NANO_SERVES else _BIG_FAMILY
         command.add_argument("--family", default=family, help=f"set of weights (default: {family})")
         command.add_argument("--seed", type=int, default=1, help="another number, another picture (default: 1)")
         command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")

@@ -25,7 +25,7 @@ from engine.models.network import FILE
 
 _REVISION_LENGTH = 16
 _SHOWN_NAMES = 3
-_SHAPE_NO_PICTURE = ("language_model", "safety_checker")
+_SHAPE_NO_PICTURE = ("language_model", "safety_checker", "forbidden_mark")
 
 
 class Folder:

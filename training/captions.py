@@ -6,6 +6,7 @@ What a caption leaves out is free in its picture. `engine.nano_world.parse` read
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from engine import nano_world
 from engine.nano.english import ENGLISH_NUMBERS, plural
@@ -162,6 +163,25 @@ _STYLES = {  # (what may stand behind a caption, what may stand before it)
 def _styled(text: str, forms: tuple[tuple[str, ...], tuple[str, ...]], rng: Random) -> str:
     behind, before = forms
     return text + rng.choice(behind) if rng.random() < 0.75 else rng.choice(before) + text
+
+
+class Plain(Random):
+    """Chance that always takes the usual: of several forms the likeliest, of equals the first, of rarities none."""
+
+    def random(self) -> float:
+        return 0.5
+
+    def choice(self, seq: Any) -> Any:
+        return seq[0]
+
+    def choices(self, population: Any, weights: Any = None, *, cum_weights: Any = None, k: int = 1) -> list[Any]:
+        heaviest = 0 if weights is None else max(range(len(weights)), key=weights.__getitem__)
+        return [population[heaviest]] * k
+
+
+def plainly(scene: Scene, saying: Saying, language: str) -> str:
+    """Describe what was decided to mention in the first word for each thing and the usual order."""
+    return say(scene, saying, language, Plain()).text
 
 
 def name_piece(piece: Piece, language: str, rng: Random) -> str:

@@ -63,7 +63,8 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(torch.zeros(layer.out_features, rank, device=layer.weight.device))
 
     def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = self.layer[0](x) + x @ self.down.T @ self.up.T
+        added = x.to(self.down.dtype) @ self.down.T @ self.up.T  # what is frozen may have less precision
+        changed: Tensor = self.layer[0](x) + added.to(x.dtype)
         return changed
 
 

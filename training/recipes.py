@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from training.data import Dataset, Subset
+from training.data import DataError, Dataset, Subset
 from training.filters import AspectRatio, Captioned, Duplicates, Filter, Report, Resolution, Score, scorer, select
 from training.loop import CPU, Recipe
 from training.sources import NANO, open_source
@@ -147,6 +147,24 @@ def _lora(wishes: Wishes) -> Recipe:
     return LoraRecipe(base, preset, wishes.trigger or TRIGGER, wishes.dataset(preset.side))
 
 
+def _safety_judge(wishes: Wishes) -> Recipe:
+    from training.safety_judge import SafetyJudgeRecipe
+
+    return SafetyJudgeRecipe()
+
+
+def _language_model(wishes: Wishes) -> Recipe:
+    from training.language_model import PRESETS, LanguageModelRecipe, load_model
+    from training.language_pairs import StoredPairs
+
+    if wishes.filters:
+        raise DataError("The filters are for pictures, and the language model learns from pairs of texts; leave them out.")
+    preset = PRESETS[wishes.preset]
+    base = load_model(wishes.family, wishes.weights, wishes.device) if preset.rank else None
+    pairs = None if wishes.data in ("", NANO) else StoredPairs(Path(wishes.data))
+    return LanguageModelRecipe(preset, pairs, base)
+
+
 RECIPES: Mapping[str, Entry] = {
     "text-encoder": Entry("T5 and its tokenizer: read the attributes of a scene from its caption.", _text_encoder),
     "autoencoder": Entry("MoVQ: pictures to nano latents and back.", _autoencoder),
@@ -157,4 +175,6 @@ RECIPES: Mapping[str, Entry] = {
     "super-resolution-damaged": Entry("The same for damaged pictures, after it.", _super_resolution_damaged, full=True),
     "inpainting": Entry("Repaint what a mask marks, from words and what is around it.", _inpainting, full=True),
     "lora": Entry("A handful of pictures and a word that calls what they have in common.", _lora, full=True),
+    "safety-judge": Entry("Find the sign that the nano world forbids.", _safety_judge),
+    "language-model": Entry("Beautify prompts, and translate them into English: a Mistral network.", _language_model, full=True),
 }

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from tokenizers import Tokenizer
 
-from engine.language import answers, glossary
+from engine.language import answers, glossary, small_world
 from engine.language.answers import Doubt
 from engine.language.model import LanguageError, LanguageModel, Sampling
 from engine.language.template import BEAUTIFY, TRANSLATE, Template, harmless
@@ -19,7 +19,8 @@ _MAX_READ = 512  # tokens of a prompt that the language model is given
 _COUNT_EVERY = 8  # answers are counted in the text encoder's tokens once in so many of their own
 
 Why: TypeAlias = (
-    Doubt | Literal["names-object", "long-enough", "too-long", "already-english", "unsafe", "too-slow", "model-failed"]
+    Doubt
+    | Literal["names-object", "long-enough", "too-long", "already-english", "unsafe", "too-slow", "model-failed", "lost-words"]
 )
 OnToken: TypeAlias = Callable[[int, int], None]
 Judge: TypeAlias = Callable[[str], str | None]
@@ -43,7 +44,8 @@ class PromptWriter:
     """Writes prompts with a language model.
 
     text_tokenizer: the text encoder's, which counts what fits.  judge: names what is illegal in a text, or None.
-    time_limit_s: an answer that takes longer is given up; None waits for ever.
+    time_limit_s: an answer that takes longer is given up; None waits for ever.  small_world: answers are read by the small
+    world's own reader, too, and one that does not keep what was said is given up.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class PromptWriter:
         text_tokenizer: Tokenizer,
         judge: Judge = illegal,
         time_limit_s: float | None = 30.0,
+        small_world: bool = False,
     ) -> None:
         self._model = model
         # a copy: the encoder's own is set to cut, so it never counts beyond the limit
@@ -60,6 +63,7 @@ class PromptWriter:
         self._text_tokenizer.no_padding()
         self._judge = judge
         self._time_limit_s = time_limit_s
+        self._small_world = small_world
 
     def beautify(
         self, prompt: str, sampling: Sampling = GREEDY, on_token: OnToken = silent, names_object: bool = False
@@ -73,7 +77,8 @@ class PromptWriter:
             return Answer(prompt, False, "names-object")
         if self.count(prompt) > _FULL:
             return Answer(prompt, False, "long-enough")
-        return self._written(BEAUTIFY, prompt, sampling, on_token)
+        answer = self._written(BEAUTIFY, prompt, sampling, on_token)
+        return self._kept(answer, prompt, small_world.keeps)
 
     def translate(self, prompt: str, sampling: Sampling = GREEDY, on_token: OnToken = silent) -> Answer:
         """Put a prompt into English, with numbers as digits and names as the picture model knows them."""
@@ -82,7 +87,7 @@ class PromptWriter:
         answer = self._written(TRANSLATE, prompt, sampling, on_token)
         if answer.changed and answers.said_too_much(answer.text, glossary.in_english(prompt)[0]):
             return Answer(prompt, False, "off-task")
-        return answer
+        return self._kept(answer, prompt, small_world.same)
 
     def count(self, text: str) -> int:
         """Tokens of a text as the text encoder reads it, with the end token."""
@@ -102,6 +107,13 @@ class PromptWriter:
         text = self.fitted(answers.cleaned(raw))
         why: Why | None = answers.doubt(text, prompt, names) or ("unsafe" if self._judge(text) else None)
         return Answer(prompt, False, why) if why else Answer(text, True)
+
+    def _kept(self, answer: Answer, prompt: str, keeps: Callable[[str, str], bool]) -> Answer:
+        """The answer, unless a small world's reader finds that it says something else."""
+        if not self._small_world or not answer.changed:
+            return answer
+        fine = small_world.in_the_world(prompt) and keeps(prompt, answer.text)
+        return answer if fine else Answer(prompt, False, "lost-words")
 
     def _said(self, head: str, filled: str, sampling: Sampling, on_token: OnToken) -> str | None:
         """The raw answer, as long as it can be of use; None if it took too long."""

@@ -32,32 +32,38 @@ class JudgedPipeline:
         return withhold(outcome, self._judge) if isinstance(outcome, Drawn) else outcome
 
 
-def judge_of(parts: Components) -> PictureJudge | None:
+def judge_of(parts: Components) -> PictureJudge:
     """The installation's own judge, or else the family's, loaded once.
 
-    None for a family that knows a small world alone, and cannot draw what the default judge looks for.
+    Of a small world that is the detector of its forbidden sign, else the checker of concepts.
 
     Raises: WeightsError if its weights are missing or cannot judge.
     """
     if parts.judge is not None:
         return parts.judge
-    if parts.family.small_world:
-        return None
-    from engine.safety.checker import ConceptChecker, load  # here: it takes seconds, and a small world has no use for it
+    return parts.once("judge", lambda: _mark_judge(parts) if parts.family.small_world else _concept_checker(parts))
 
-    def load_judge() -> ConceptChecker:
-        judge = load(parts.folder, parts.waiting)
-        parts.residency.visit(Visitor(judge.network, _WORK), "scores", owner=judge)
-        return judge
 
-    return parts.once("safety_checker", load_judge)
+def _mark_judge(parts: Components) -> PictureJudge:
+    from engine.safety.mark import load
+
+    judge = load(parts.folder, parts.waiting)
+    parts.residency.visit(Visitor(judge.network, _WORK), "score", owner=judge)
+    return judge
+
+
+def _concept_checker(parts: Components) -> PictureJudge:
+    from engine.safety.checker import load  # here: it takes seconds, and a small world has no use for it
+
+    judge = load(parts.folder, parts.waiting)
+    parts.residency.visit(Visitor(judge.network, _WORK), "scores", owner=judge)
+    return judge
 
 
 def judged(build: Build) -> Build:
     """Build a pipeline with the family's judge. A family without the judge's weights draws nothing."""
 
     def build_judged(parts: Components, lane: str) -> Pipeline:
-        pipeline, judge = build(parts, lane), judge_of(parts)
-        return pipeline if judge is None else JudgedPipeline(pipeline, judge)
+        return JudgedPipeline(build(parts, lane), judge_of(parts))
 
     return build_judged

@@ -38,10 +38,12 @@ class LanguagePipeline:
 
 def prompt_writer(parts: Components) -> PromptWriter:
     """The family's writer; all kinds of language requests share it."""
-    return parts.once(
-        "prompt_writer",
-        lambda: PromptWriter(load(parts.folder, parts.device, parts.dtype, parts.plan.language_bits), parts.folder.tokenizer()),
-    )
+
+    def build() -> PromptWriter:
+        model = load(parts.folder, parts.device, parts.dtype, parts.plan.language_bits)
+        return PromptWriter(model, parts.folder.tokenizer(), small_world=parts.family.small_world)
+
+    return parts.once("prompt_writer", build)
 
 
 def _no_picture() -> Image:

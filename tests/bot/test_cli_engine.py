@@ -30,8 +30,8 @@ COMMANDS = {  # the mode and the size of its picture
     "outline": (["outline", "a.png", "a circle", "--hint", "canny", "--steps", "2"], (150, 100)),
     "regions": (["regions", "m.png", "a circle", "--steps", "2"], (128, 128)),
     "upscale": (["upscale", "a.png", "--scale", "2"], (300, 200)),
-    "beautify": (["beautify", "a circle"], None),
-    "translate": (["translate", "круг"], None),
+    "beautify": (["beautify", "a circle", "--family", "kandinsky-3.1"], None),
+    "translate": (["translate", "круг", "--family", "kandinsky-3.1"], None),
 }
 DRAWS = {each.kind for each in PIPELINES}
 Shell = Callable[..., tuple[int, str, str]]
@@ -76,6 +76,14 @@ def test_a_mode_runs_from_the_shell(name: str, shell: Shell, monkeypatch: pytest
     if size:
         assert Image.open("out/b.png").size == size
         assert f"{size[0]}x{size[1]}  seed 4" in said
+
+
+def test_nano_writes_for_who_names_no_family(shell: Shell):
+    assert shell("translate", "красный круг") == (0, "a red circle\n", "")
+    code, said, _ = shell("beautify", "red circle")
+    assert code == 0
+    assert "red circle" in said
+    assert " on a" in said
 
 
 @pytest.mark.parametrize("name", COMMANDS)

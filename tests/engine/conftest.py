@@ -28,7 +28,7 @@ from engine.models.super_resolution import SuperResolutionUNet
 from engine.models.unet import Kandinsky3UNet
 from engine.pipelines.upscaling import FOLDERS, REFINER_CONTEXT
 from tests.engine.language.tiny import write_random as write_language_model
-from tests.engine.safety.tiny import write_checker
+from tests.engine.safety.tiny import write_checker, write_detector
 
 torch.set_num_threads(1)  # several threads make a small network's first call far slower
 
@@ -164,6 +164,7 @@ def write_conditioning(path: Path) -> None:
 def tiny_family(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights") / FAMILY
     write_family(folder)
+    write_detector(folder)
     return folder
 
 

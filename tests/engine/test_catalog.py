@@ -135,7 +135,7 @@ def test_each_family_serves_what_it_has_weights_for():
     served = {family.name: set(family.kinds) for family in catalog.families()}
     every = {each.kind for each in kinds() if each.__module__ == "engine.requests"}
 
-    assert served[NANO] == {"text-to-image"}
+    assert served[NANO] == {"text-to-image", "beautify", "translate"}
     assert served["kandinsky-3.1"] == every
     assert served["kandinsky-3.0"] == served["kandinsky-3.1-small"] == {"text-to-image", "image-to-image", "regions"}
 
@@ -171,7 +171,7 @@ def test_the_lanes_that_are_here_are_those_whose_networks_are(tmp_path: Path, fo
 
 
 def test_nano_has_all_its_lanes_here():
-    assert catalog.lanes_here("kandinsky-nano") == ("flash", "base")
+    assert catalog.lanes_here("kandinsky-nano") == catalog.family("kandinsky-nano").lanes
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_the_revision_changes_with_any_weight(folder: Path, engine: Engine):
     assert Folder(family, folder).revision() == engine.revision
 
     (folder / "README.md").write_text("no weight")
-    for name in ("language_model", "safety_checker"):  # they shape no picture
-        (folder / name).mkdir()
+    for name in ("language_model", "safety_checker", "forbidden_mark"):  # they shape no picture
+        (folder / name).mkdir(exist_ok=True)
         (folder / name / "config.json").write_text("{}")
     assert Folder(family, folder).revision() == engine.revision
 

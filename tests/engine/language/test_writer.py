@@ -215,3 +215,16 @@ def test_english_is_not_translated(scripted):
 
 def test_mixed_languages_are(scripted):
     assert scripted("A red cat in a hat").translate("A red кот в шляпе") == Answer("A red cat in a hat", True)
+
+
+def test_a_small_world_gives_up_answers_that_say_something_else(scripted):
+    scene, translation = (
+        scripted("a big red circle on a white background", small_world=True),
+        scripted("a red circle", small_world=True),
+    )
+
+    assert scene.beautify("красный круг").changed
+    assert scene.beautify("синий круг") == unchanged("синий круг", "lost-words")
+    assert scene.translate("красный круг") == unchanged("красный круг", "lost-words")
+    assert translation.translate("красный круг") == Answer("a red circle", True)
+    assert translation.translate("красный слон") == unchanged("красный слон", "lost-words")

@@ -1,7 +1,10 @@
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from engine import catalog
 from engine.engine import Engine, load
@@ -12,6 +15,9 @@ from engine.requests import TextToImage
 from engine.safety.judge import PictureJudge
 from tests.engine.conftest import write_family
 from tests.engine.safety.tiny import ALWAYS, NEVER, write_checker
+from training.safety_judge import marked
+from training.safety_judge import picture as to_picture
+from training.scenes import render, sample_scene
 
 FAMILY = "kandinsky-3.1-small"
 
@@ -63,10 +69,37 @@ def test_without_a_judge_nothing_is_loaded(folder: Path):
         small_engine(folder)
 
 
-def test_the_small_world_needs_no_judge(engine: Engine):
+def test_nano_draws_what_is_harmless(engine: Engine):
     (outcome,) = engine.run([catalog.text_to_image("kandinsky-nano", "a big red circle", 1, num_images_per_prompt=1)])
 
     assert isinstance(outcome, Drawn)
+
+
+def test_nano_draws_nothing_without_its_judge(tmp_path: Path):
+    write_family(tmp_path)
+    with pytest.raises(WeightsError, match="forbidden_mark"):
+        load("kandinsky-nano", ["flash"], weights=tmp_path)
+
+
+def test_nano_withholds_every_picture_with_the_sign_and_no_other():
+    """The packaged judge, at the end of any drawing pipeline: what was made of an upload is judged as what words made."""
+    nano = load("kandinsky-nano", ["flash"])
+    scenes = [Image.fromarray((render(sample_scene(Random(seed))) * 255).clip(0, 255).astype(np.uint8)) for seed in range(3)]
+    signs = [to_picture(marked(Random(seed))) for seed in range(3)]
+    large = signs[0].resize((700, 700)).crop((0, 0, 700, 640))
+
+    def drawn(*pictures: Image.Image) -> Drawn | Withheld:
+        pipeline = JudgedPipeline(
+            lambda request, given, watch: Drawn(pictures, tuple(range(len(pictures)))), judge_of(nano.components)
+        )
+        outcome = pipeline(None, {}, None)
+        assert isinstance(outcome, Drawn | Withheld)
+        return outcome
+
+    assert drawn(*scenes) == Drawn(tuple(scenes), (0, 1, 2))
+    assert drawn(*signs) == Withheld("forbidden")
+    assert drawn(large) == Withheld("forbidden")
+    assert drawn(scenes[0], signs[0], scenes[1]) == Drawn((scenes[0], scenes[1]), (0, 2), ("forbidden",))
 
 
 def strict(device: str) -> PictureJudge:

@@ -1,4 +1,4 @@
-"""A tiny safety checker in the real class, on disk."""
+"""Tiny judges in the real classes, on disk: a safety checker, and a detector of the nano world's sign."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from transformers.models.clip.configuration_clip import CLIPConfig
 
 from engine import catalog
+from engine.safety.mark import FOLDER, MarkDetector
 from engine.weights import Folder
 
 NEVER, ALWAYS = 0.999, 0.001
@@ -42,6 +43,12 @@ def network(threshold: float = 0.2, special: float = 0.2) -> StableDiffusionSafe
 def write_checker(folder: Path, threshold: float = NEVER, special: float = NEVER) -> None:
     """Write a checker into a family's folder; as it stands it finds nothing."""
     network(threshold, special).save_pretrained(folder / "safety_checker")
+
+
+def write_detector(folder: Path, threshold: float = 1e9) -> None:
+    """Write a random detector of the forbidden sign into a family's folder; as it stands it finds nothing."""
+    torch.manual_seed(0)
+    MarkDetector(widths=(4, 4), threshold=threshold).save_pretrained(folder / FOLDER)
 
 
 def write_published(folder: Path, checker: StableDiffusionSafetyChecker) -> None:

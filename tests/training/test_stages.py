@@ -25,7 +25,7 @@ TOY = Preset(
     "toy",
     NANO,
     (
-        Stage(((64, 64),), 48, 4, 2, 4e-3, warmup=4, average=0.9),
+        Stage(((64, 64),), 24, 2, 2, 6e-3, warmup=2, average=0.9),
         Stage(((64, 128), (128, 64), (64, 64)), 4, 2, 1, 1e-3, warmup=1, average=0.9),
     ),
     {
@@ -136,7 +136,7 @@ def test_the_article_s_stages() -> None:
         (250_000, 4, 416, 224),
         (350_000, 1, 416, 280),
     ]
-    assert set(full[-1].sides) == set(catalog.family("kandinsky-3.1").sides)
+    assert set(full[-1].sides) == set(catalog.family("kandinsky-3.1").sizes)
     small = PRESETS["small"].stages
     assert sum(stage.steps for stage in small) == 1_000_000
     assert {stage.schedule.batch for stage in small} == {2048}

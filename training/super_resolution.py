@@ -82,7 +82,7 @@ PRESETS: Mapping[str, Preset] = {
         NANO_UNET,
         {
             CLEAN: Schedule(steps=1500, learning_rate=1e-3, batch=8, warmup=50, decay=0.6),
-            DAMAGE: Schedule(steps=1850, learning_rate=7e-4, batch=8, warmup=50, decay=0.8),
+            DAMAGE: Schedule(steps=1720, learning_rate=7e-4, batch=8, warmup=50, decay=0.8),
         },
         sides=(96, 96, 192),
         **_NANO,

@@ -8,7 +8,7 @@ then encoder and decoder, then export. The others build upon a family's finished
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,9 @@ def _train(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     device, autocast = _place(options.device)
     recipe = RECIPES[options.recipe].build(_wishes(options, device))
-    if options.write and isinstance(recipe, Written):
+    if options.write:
+        if not isinstance(recipe, Written):
+            raise DataError(f"What {recipe.name} makes is written by: python -m training export.")
         steps = load_average(options.cache, recipe.name, recipe.trained)
         _print_sums(recipe.write(options.write, steps))
         return
@@ -79,16 +81,18 @@ def _place(device: str) -> tuple[torch.device, Callable[[], AbstractContextManag
 def _wishes(options: argparse.Namespace, device: torch.device) -> Wishes:
     if not RECIPES[options.recipe].full:
         return Wishes(options.cache, device=device)
+    chosen = _given(options, *(name for name in ("stage", "loss") if name in options))
     return Wishes(
         options.cache,
         options.preset,
         options.data,
         options.family,
         options.weights,
-        options.trigger,
-        _given(options, *_FILTERS),
-        device,
+        trigger=options.trigger,
+        filters=_given(options, *_FILTERS),
+        device=device,
         say=lambda line: print(line, flush=True),
+        **chosen,
     )
 
 
@@ -124,8 +128,10 @@ def _parser() -> argparse.ArgumentParser:
         one = recipes.add_parser(name, help=entry.about, description=entry.about)
         _add_run(one)
         if entry.full:
-            _add_full(one)
+            _add_full(one, entry.presets)
             _add_filters(one)
+    recipes.choices["text-to-image"].add_argument("--stage", type=int, help="of the presets beside nano, from 1 on")
+    recipes.choices["flash"].add_argument("--loss", choices=("wasserstein", "hinge"), help="of the critic (wasserstein)")
     text = "Write the averaged weights of the first five as the family folder that the engine loads."
     one = recipes.add_parser("export", help=text, description=text)
     one.add_argument("--cache", type=Path, default=argparse.SUPPRESS, help="folder of checkpoints, logs and sheets")
@@ -156,8 +162,8 @@ def _add_run(one: argparse.ArgumentParser) -> None:
     one.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto takes an accelerator (%(default)s)")
 
 
-def _add_full(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--preset", choices=(NANO, "full"), default=NANO, help="sizes and settings (%(default)s)")
+def _add_full(one: argparse.ArgumentParser, presets: Sequence[str]) -> None:
+    one.add_argument("--preset", choices=presets, default=NANO, help="sizes and settings (%(default)s)")
     one.add_argument("--data", default="", help="nano, a folder of pictures, or tars; the recipe's own if not given")
     one.add_argument("--family", default="kandinsky-nano", help="whose weights it builds upon (%(default)s)")
     one.add_argument("--weights", type=Path, help="that family's folder, if not the usual one")

@@ -45,16 +45,32 @@ class Base:
     @torch.no_grad()
     def contexts(self, captions: Sequence[str], dropped: Sequence[bool]) -> Context:
         """Captions as one batch (B, L, C); for those dropped, the learned nothing."""
-        encoded = [self.texts.encode(caption) for caption in captions]
-        whole = max(one.mask.shape[1] for one in encoded)
-        rows = [self.texts.nothing(whole) if drop else one.padded(whole) for one, drop in zip(encoded, dropped, strict=True)]
-        states, mask = torch.cat([row.states for row in rows]), torch.cat([row.mask for row in rows])
-        return Context(states.float(), mask)
+        return contexts(self.texts, captions, dropped)
 
     @torch.no_grad()
     def latents(self, pixels: Tensor) -> Tensor:
         """Latents (B, 4, H/8, W/8) of pictures (B, 3, H, W) in [-1, 1]."""
         return self.movq.encode(pixels.to(self.device))
+
+
+def contexts(texts: TextConditioning, captions: Sequence[str], dropped: Sequence[bool]) -> Context:
+    """Captions by a text path as one batch (B, L, C); for those dropped, its nothing. Gradients reach what is trained of it."""
+    encoded = [texts.encode(caption) for caption in captions]
+    whole = max(one.mask.shape[1] for one in encoded)
+    rows = [texts.nothing(whole) if drop else one.padded(whole) for one, drop in zip(encoded, dropped, strict=True)]
+    states, mask = torch.cat([row.states for row in rows]), torch.cat([row.mask for row in rows])
+    return Context(states.float(), mask)
+
+
+def conditioning_tensors(texts: TextConditioning) -> dict[str, Tensor]:
+    """Projection and null embedding of a text path, by the names that the engine reads."""
+    linear, norm = texts.projection.get_submodule("0"), texts.projection.get_submodule("1")
+    return {
+        "projection.weight": linear.get_parameter("weight"),
+        "projection_norm.weight": norm.get_parameter("weight"),
+        "projection_norm.bias": norm.get_parameter("bias"),
+        "null_embedding": texts.null_embedding,
+    }
 
 
 def load_base(family: str, weights: Path | None, device: torch.device) -> Base:

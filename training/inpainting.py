@@ -25,7 +25,7 @@ from engine.pipelines.inpaint import repaint
 from engine.requests import Inpaint
 from engine.tensors import to_tensor
 from engine.watch import Watch
-from training.base import Base, Noising
+from training.base import Base, Noising, conditioning_tensors
 from training.data import Dataset, Example, RenderedScenes, framed, pick, scene_example
 from training.export import save_network, save_tensors
 from training.judge import judge, to_floats
@@ -110,16 +110,9 @@ class InpaintingRecipe:
     def write(self, folder: Path, steps: int) -> Mapping[str, str]:
         """UNet and text projection as the engine reads them."""
         settings = {"recipe": self.name, "steps": steps, "prediction_type": self.base.prediction_type}
-        linear, norm = self.base.texts.projection.get_submodule("0"), self.base.texts.projection.get_submodule("1")
-        conditioning = {
-            "projection.weight": linear.get_parameter("weight"),
-            "projection_norm.weight": norm.get_parameter("weight"),
-            "projection_norm.bias": norm.get_parameter("bias"),
-            "null_embedding": self.base.texts.null_embedding,
-        }
         return {
             FOLDER: save_network(folder / FOLDER, self.unet, settings),
-            CONDITIONING: save_tensors(folder / CONDITIONING, conditioning, settings),
+            CONDITIONING: save_tensors(folder / CONDITIONING, conditioning_tensors(self.base.texts), settings),
         }
 
 

@@ -7,7 +7,7 @@ loss curve. Several processes (`torchrun` or `accelerate launch`) average their 
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,14 @@ class Written(Protocol):
         """Write what the engine loads into `folder`; returns each file's checksum."""
 
 
+@runtime_checkable
+class Paced(Protocol):
+    """What a recipe has beside if parts of what it trains learn at rates of their own; their gradients are cut apart."""
+
+    def paces(self) -> Sequence[tuple[Sequence[nn.Parameter], float]]:
+        """Parts, and by how much each multiplies the schedule's rate."""
+
+
 @dataclass
 class Run:
     """A recipe on its way: step, weights, their moving average, optimiser, and the loss of every step so far.
@@ -122,8 +130,11 @@ class Run:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.norm = 0.0
+        recipe = self.recipe
+        parts = recipe.paces() if isinstance(recipe, Paced) else [(list(recipe.trained.parameters()), 1.0)]
+        groups: list[dict[str, Any]] = [{"params": list(parameters), "pace": pace} for parameters, pace in parts]
         self.optimizer = torch.optim.AdamW(
-            self.recipe.trained.parameters(), lr=schedule.learning_rate, betas=schedule.betas, weight_decay=schedule.weight_decay
+            groups, lr=schedule.learning_rate, betas=schedule.betas, weight_decay=schedule.weight_decay
         )
         self.average = {name: value.detach().clone() for name, value in self.recipe.trained.state_dict().items()}
         if self.path.exists():
@@ -217,9 +228,10 @@ class Run:
         value = torch.stack([self._part(part) for part in range(schedule.accumulate)]).sum()
         if self.world > 1:
             value = self._share(value)
-        self.norm = float(nn.utils.clip_grad_norm_(self.recipe.trained.parameters(), schedule.clip))
+        norms = [nn.utils.clip_grad_norm_(group["params"], schedule.clip) for group in self.optimizer.param_groups]
+        self.norm = float(norms[0]) if len(norms) == 1 else float(torch.stack(norms).norm())
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("pace", 1.0)  # earlier checkpoints do not have it
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1

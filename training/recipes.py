@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -20,6 +21,7 @@ class Wishes:
     """What the command line says beside the schedule.
 
     data: a source, as `sources.open_source` reads it; "" for the recipe's own.  family, weights: what a recipe builds upon.
+    stage: of a recipe with several, from 1 on.  loss: of Flash's critic, if not the article's.
     filters: what pictures have to be like, such as {"min_side": 512}.
     """
 
@@ -28,6 +30,8 @@ class Wishes:
     data: str = ""
     family: str = "kandinsky-nano"
     weights: Path | None = None
+    stage: int = 1
+    loss: Literal["wasserstein", "hinge"] | None = None
     trigger: str = ""
     filters: Mapping[str, str | float] = field(default_factory=dict)
     device: torch.device = CPU
@@ -78,11 +82,12 @@ def filtered(source: Dataset, name: str, wanted: Mapping[str, str | float], cach
 
 @dataclass(frozen=True)
 class Entry:
-    """A recipe in the list. full: whether it has a preset for the full-size network, and takes data, family and filters."""
+    """A recipe in the list. full: whether it has presets beside nano, by default "full", and takes data, family and filters."""
 
     about: str
     build: Callable[[Wishes], Recipe]
     full: bool = False
+    presets: tuple[str, ...] = (NANO, "full")
 
 
 def _text_encoder(wishes: Wishes) -> Recipe:
@@ -92,9 +97,17 @@ def _text_encoder(wishes: Wishes) -> Recipe:
 
 
 def _text_to_image(wishes: Wishes) -> Recipe:
-    from training.text_to_image import TextToImageRecipe
+    if wishes.preset == NANO:
+        from training.text_to_image import TextToImageRecipe
 
-    return TextToImageRecipe(wishes.cache)
+        return TextToImageRecipe(wishes.cache)
+    from training.stages import PRESETS, StageRecipe, load_frozen
+
+    preset = PRESETS[wishes.preset]
+    dataset = wishes.dataset(preset.stage(wishes.stage).sides[-1][0])
+    if dataset is None:
+        raise DataError(f"The preset {preset.name} has no pictures of its own; name some with --data.")
+    return StageRecipe(wishes.cache, load_frozen(preset.family, wishes.weights, wishes.device), preset, wishes.stage, dataset)
 
 
 def _autoencoder(wishes: Wishes) -> Recipe:
@@ -119,14 +132,28 @@ def _super_resolution(wishes: Wishes) -> Recipe:
     from training.super_resolution import PRESETS, SuperResolutionRecipe
 
     preset = PRESETS[wishes.preset]
-    return SuperResolutionRecipe(preset, wishes.dataset(preset.side), wishes.device)
+    return SuperResolutionRecipe(preset, wishes.dataset(preset.sides[-1]), wishes.device)
 
 
 def _super_resolution_damaged(wishes: Wishes) -> Recipe:
     from training.super_resolution import PRESETS, DamagedSuperResolutionRecipe
 
     preset = PRESETS[wishes.preset]
-    return DamagedSuperResolutionRecipe(wishes.cache, preset, wishes.dataset(preset.side), wishes.device)
+    return DamagedSuperResolutionRecipe(wishes.cache, preset, wishes.dataset(preset.sides[-1]), wishes.device)
+
+
+def _doubling(wishes: Wishes) -> Recipe:
+    from training.super_resolution import PRESETS_X2, DoublingRecipe
+
+    preset = PRESETS_X2[wishes.preset]
+    return DoublingRecipe(preset, wishes.dataset(preset.sides[-1]), wishes.device)
+
+
+def _flash_doubling(wishes: Wishes) -> Recipe:
+    from training.super_resolution import PRESETS_X2, FlashDoublingRecipe
+
+    preset = PRESETS_X2[wishes.preset]
+    return FlashDoublingRecipe(wishes.cache, preset, wishes.dataset(preset.sides[-1]), wishes.device)
 
 
 def _inpainting(wishes: Wishes) -> Recipe:
@@ -136,6 +163,15 @@ def _inpainting(wishes: Wishes) -> Recipe:
     preset = PRESETS[wishes.preset]
     base = load_base(wishes.family, wishes.weights, wishes.device)
     return InpaintingRecipe(base, preset, wishes.dataset(preset.side))
+
+
+def _flash(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.flash import PRESETS, FlashRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device)
+    return FlashRecipe(base, replace(preset, loss=wishes.loss or preset.loss), wishes.dataset(preset.side))
 
 
 def _lora(wishes: Wishes) -> Recipe:
@@ -165,14 +201,20 @@ def _language_model(wishes: Wishes) -> Recipe:
     return LanguageModelRecipe(preset, pairs, base)
 
 
+_SIZES = (NANO, "full", "small")
 RECIPES: Mapping[str, Entry] = {
     "text-encoder": Entry("T5 and its tokenizer: read the attributes of a scene from its caption.", _text_encoder),
     "autoencoder": Entry("MoVQ: pictures to nano latents and back.", _autoencoder),
-    "text-to-image": Entry("UNet, projection and null embedding: draw what a caption says.", _text_to_image),
+    "text-to-image": Entry(
+        "UNet, projection and null embedding: draw what a caption says.", _text_to_image, True, (NANO, "full", "small")
+    ),
     "encoder": Entry("Encoder alone, after the autoencoder: nano latents of pictures.", _encoder),
     "decoder": Entry("Decoder polish: clean outlines from the UNet's latents.", _decoder),
     "super-resolution": Entry("Enlarge clean pictures four times.", _super_resolution, full=True),
     "super-resolution-damaged": Entry("The same for damaged pictures, after it.", _super_resolution_damaged, full=True),
+    "super-resolution-x2": Entry("Enlarge pictures two times, clean and damaged ones.", _doubling, full=True),
+    "super-resolution-x2-flash": Entry("The same in the four steps of its Flash, after it.", _flash_doubling, full=True),
+    "flash": Entry("Four steps without guidance, against a critic that reads latents.", _flash, full=True),
     "inpainting": Entry("Repaint what a mask marks, from words and what is around it.", _inpainting, full=True),
     "lora": Entry("A handful of pictures and a word that calls what they have in common.", _lora, full=True),
     "safety-judge": Entry("Find the sign that the nano world forbids.", _safety_judge),

@@ -1,13 +1,15 @@
-"""Super-resolution: a diffusion over pixels that reads a small picture and predicts the large one, x4.
+"""Super-resolution: a diffusion over pixels that reads a small picture and predicts the large one, x4 and x2.
 
 The article (KandiSuperRes): an EfficientUNet without text that predicts the clean picture, since predicting noise shifted the
-colours; trained on clean pairs of 256 and 1024 pixels, then on pictures with the damage of Real-ESRGAN. So are both recipes here;
-the second starts from the first one's weights. Learning rates, crops and times are ours. Nano's network works on squares of 4 x 4
-pixels and adds to the small picture, enlarged; the official one does neither.
-Source: engine-facts sections 4.4 and 10; the loss is Ho et al. 2020, section 3.2, for x0.
+colours; trained on clean pairs of 256 and 1024 pixels, then on pictures with the damage of Real-ESRGAN. So are the two x4 recipes
+here; the second starts from the first one's weights. Of x2 and its Flash the code has the networks and samplers alone: one recipe
+for clean and damaged pictures together, and one that takes Flash's own four steps, are ours, as are learning rates and crops.
+
+Also ours, for nano: the network reads squares of pixels and adds to the small picture, enlarged; times are drawn where samplers
+of few steps go; and a picture's error counts as a share of what plain enlargement leaves, since decibels are shares too.
+Source: engine-facts sections 4.4, 4.5 and 10; the loss is Ho et al. 2020, section 3.2, for x0.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,70 +23,96 @@ from PIL import Image
 from torch import Tensor, nn
 
 from engine.models.super_resolution import SuperResolutionUNet
-from engine.outcomes import ignore
-from engine.pipelines.upscale import Enlarger, UpscalePipeline
-from engine.schedulers import TRAIN_TIMESTEPS
-from engine.super_resolution import BETAS, Windows
+from engine.pipelines.upscaling import FOLDERS
+from engine.schedulers import FLASH_TIMESTEPS, TRAIN_TIMESTEPS
+from engine.super_resolution import BETAS
 from engine.tensors import to_tensor
-from engine.watch import Watch
 from training.damage import Damage, damaged, shrunk
 from training.data import DataError, Dataset, pick, rgb
+from training.enlarging import KINDS, bicubic, enlarged, gains, held_out, to_picture
 from training.export import save_network
 from training.loop import CPU, Schedule, load_average
 from training.progress import tiled
 from training.scenes import Floats, render, sample_scene
 from training.textures import sample_texture
 
-SCALE = 4
-FOLDER = "super_resolution_x4"  # where the engine looks for it
-_HELD_OUT = 2**40  # seeds from here on are of no training example
+DAMAGED = 0.5  # share of damaged pictures, where there are any
+ANY_TIME = 0.1  # share of examples at any time, where the others are late ones
+PLAIN = 4e-4  # squared error (in [-1, 1]; 40 dB) beneath which it matters little what plain enlargement leaves
+_LARGEST_SCENE = 512  # pixels: painting one takes time
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes and settings. side: pixels of a large picture.  scenes: share of them that are rendered scenes, not textures."""
+    """Sizes and settings of a scale.
+
+    schedules: by recipe.  sides: pixels of large pictures; a batch counts pictures of the first, and has fewer of a larger one.
+    scenes: share of pictures that are rendered scenes, not textures.  least_time: before which times are seldom drawn.  shares:
+    whether errors count as shares.
+    """
 
     unet: Mapping[str, Any]
-    clean: Schedule
-    damage: Schedule
-    side: int
+    schedules: Mapping[str, Schedule]
+    sides: tuple[int, ...] = (1024,)
+    scale: int = 4
     scenes: float = 0.5
     harm: Damage = field(default_factory=Damage)
+    least_time: int = 0
+    shares: bool = False
 
 
+CLEAN, DAMAGE = "super-resolution", "super-resolution-damaged"
+DOUBLING, FLASH = "super-resolution-x2", "super-resolution-x2-flash"
 NANO_UNET: Mapping[str, Any] = {
     "init_channels": 64,
     "model_channels": 64,
     "time_embed_dim": 128,
     "groups": 8,
-    "dim_mult": (1, 2),
-    "num_resnet_blocks": (2, 3),
+    "dim_mult": (1,),
+    "num_resnet_blocks": (4,),
     "patch": 4,
     "adds": True,
 }
+_NANO: Mapping[str, Any] = {"least_time": 150, "shares": True}
+_CLEAN = Schedule(steps=1_570_000, learning_rate=1e-4, batch=64, warmup=5000, decay=0.1, average=0.9999)
+_DAMAGE = Schedule(steps=1_500_000, learning_rate=5e-5, batch=64, warmup=5000, decay=0.1, average=0.9999)
+_FLASH = Schedule(steps=100_000, learning_rate=2e-5, batch=64, warmup=1000, decay=0.5, average=0.9999)
 PRESETS: Mapping[str, Preset] = {
     "nano": Preset(
         NANO_UNET,
-        Schedule(steps=4000, learning_rate=1e-3, batch=8, warmup=50, decay=0.6),
-        Schedule(steps=3000, learning_rate=5e-4, batch=8, warmup=50, decay=0.8),
-        side=96,
+        {
+            CLEAN: Schedule(steps=1500, learning_rate=1e-3, batch=8, warmup=50, decay=0.6),
+            DAMAGE: Schedule(steps=1720, learning_rate=7e-4, batch=8, warmup=50, decay=0.8),
+        },
+        sides=(96, 96, 192),
+        **_NANO,
     ),
-    "full": Preset(
-        {},  # the official sizes are the class's own
-        Schedule(steps=1_570_000, learning_rate=1e-4, batch=64, warmup=5000, decay=0.1, average=0.9999),
-        Schedule(steps=1_500_000, learning_rate=5e-5, batch=64, warmup=5000, decay=0.1, average=0.9999),
-        side=1024,
+    "full": Preset({}, {CLEAN: _CLEAN, DAMAGE: _DAMAGE}),  # the official sizes are the class's own
+}
+PRESETS_X2: Mapping[str, Preset] = {
+    "nano": Preset(
+        {**NANO_UNET, "init_channels": 48, "model_channels": 48, "patch": 2},
+        {
+            DOUBLING: Schedule(steps=3000, learning_rate=1e-3, batch=8, warmup=50, decay=0.6),
+            FLASH: Schedule(steps=1000, learning_rate=5e-4, batch=8, warmup=50, decay=0.8),
+        },
+        sides=(64, 64, 128),
+        scale=2,
+        **_NANO,
     ),
+    "full": Preset({}, {DOUBLING: _CLEAN, FLASH: _FLASH}, scale=2),
 }
 
 
 class SuperResolutionRecipe:
     """Enlarge clean pictures. dataset: pictures at their own size; scenes and textures if None."""
 
-    name = "super-resolution"
+    name = CLEAN
+    damaged = 0.0  # share of damaged pictures
+    flash = False
 
     def __init__(self, preset: Preset, dataset: Dataset | None = None, device: torch.device = CPU) -> None:
-        self.preset, self.schedule, self.dataset = preset, preset.clean, dataset
+        self.preset, self.schedule, self.dataset = preset, preset.schedules[self.name], dataset
         torch.manual_seed(0)
         self.trained: nn.Module = build(preset.unet)
         nn.Module.to(self.trained, device)
@@ -92,23 +120,40 @@ class SuperResolutionRecipe:
         self.device = device
 
     def loss(self, batch: int, rng: Random) -> Tensor:
-        clean, enlarged = self.pairs(batch, rng)
-        t = torch.randint(TRAIN_TIMESTEPS, (batch,))
+        clean, small = self.pairs(batch, rng)
+        t = self.times(len(clean))
+        noisy = self.noised(clean, t)
+        return self.error(self.trained(noisy.to(self.device), t.to(self.device), small.to(self.device)), clean, small)
+
+    def times(self, count: int) -> Tensor:
+        """Times (B,), mostly from `least_time` on."""
+        late = torch.randint(self.preset.least_time, TRAIN_TIMESTEPS, (count,))
+        return torch.where(torch.rand(count) < ANY_TIME, torch.randint(TRAIN_TIMESTEPS, (count,)), late)
+
+    def noised(self, clean: Tensor, t: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) noised to times (B,)."""
         alpha = self.alphas[t][:, None, None, None]
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * torch.randn_like(clean)
-        predicted = self.trained(noisy.to(self.device), t.to(self.device), enlarged.to(self.device))
-        return F.mse_loss(predicted.float(), clean.to(self.device))
+        return alpha.sqrt() * clean + (1 - alpha).sqrt() * torch.randn_like(clean)
+
+    def error(self, predicted: Tensor, clean: Tensor, small: Tensor) -> Tensor:
+        """The mean squared error, or its share of what plain enlargement leaves, picture by picture."""
+        errors = F.mse_loss(predicted.float(), clean.to(self.device), reduction="none").mean((1, 2, 3))
+        if self.preset.shares:
+            plain = (small - clean).square().mean((1, 2, 3))
+            errors = errors / (plain + PLAIN).to(self.device)
+        return errors.mean()
 
     def pairs(self, batch: int, rng: Random) -> tuple[Tensor, Tensor]:
         """Large pictures and small ones enlarged to their size, both (B, 3, side, side) in [-1, 1]."""
-        large = [self.large(rng) for _ in range(batch)]
+        side = rng.choice(self.preset.sides)
+        count = max(round(batch * (self.preset.sides[0] / side) ** 2), 1)
+        large = [self.large(side, rng) for _ in range(count)]
         clean = torch.cat([to_tensor(picture) for picture in large])
         small = torch.cat([to_tensor(self.small(picture, rng)) for picture in large])
-        return clean, F.interpolate(small, scale_factor=float(SCALE), mode="bilinear")  # as the engine enlarges
+        return clean, F.interpolate(small, scale_factor=float(self.preset.scale), mode="bilinear")  # as the engine enlarges
 
-    def large(self, rng: Random) -> Image.Image:
+    def large(self, side: int, rng: Random) -> Image.Image:
         """A picture of `side` pixels: cut out of the dataset's, never scaled up; or painted."""
-        side = self.preset.side
         if self.dataset is None:
             return to_picture(painted(rng, side, self.preset.scenes))
         for _ in range(100):
@@ -120,18 +165,28 @@ class SuperResolutionRecipe:
 
     def small(self, picture: Image.Image, rng: Random) -> Image.Image:
         """What is to be enlarged."""
-        return shrunk(picture, SCALE, rng)
+        if rng.random() < self.damaged:
+            return damaged(picture, self.preset.scale, self.preset.harm, rng)
+        return shrunk(picture, self.preset.scale, rng)
 
     def figures(self) -> Mapping[str, float]:
         """Decibels above bicubic on eight held-out pictures of each kind, through the engine's own pipeline."""
-        return {f"gain_{kind}": gain for kind, (gain, _, _) in compare(self.network, 8, self.preset).items()}
+        found = {}
+        for kind in KINDS:
+            pairs = self.held_out(kind, 8)
+            measured = gains(self.network, pairs, self.preset.scale, self.flash)
+            found[f"gain_{kind}"] = float(np.mean([own - plain for own, plain in measured]))
+        return found
+
+    def held_out(self, kind: str, count: int) -> list[tuple[Image.Image, Image.Image]]:
+        """Small and large pictures of 128 pixels, or of the smallest crop if that is larger."""
+        return held_out(kind, count, max(self.preset.sides[0], 128), self.preset.scale, self.preset.harm)
 
     def sheet(self) -> Image.Image:
-        """Columns: the small picture by bicubic, this network, the truth. Rows: scenes and textures, clean and damaged."""
-        rows = []
-        for kind in KINDS:
-            for small, large in held_out(kind, 2, self.preset):
-                rows.append([bicubic(small), enlarged(self.network, small), large])
+        """Columns: the small picture by bicubic, this network, the truth. Rows: two of each kind."""
+        scale, rows = self.preset.scale, []
+        for small, large in [pair for kind in KINDS for pair in self.held_out(kind, 2)]:
+            rows.append([bicubic(small, scale), enlarged(self.network, small, scale, self.flash), large])
         return tiled(rows)
 
     @property
@@ -143,31 +198,68 @@ class SuperResolutionRecipe:
     def write(self, folder: Path, steps: int) -> Mapping[str, str]:
         """The network as the engine reads it."""
         settings = {"recipe": self.name, "steps": steps}
-        return {FOLDER: save_network(folder / FOLDER, self.network, settings)}
+        place = FOLDERS[self.preset.scale, self.flash]
+        return {place: save_network(folder / place, self.network, settings)}
+
+    def go_on_from(self, cache: Path, name: str) -> None:
+        """Begin with the averaged weights of another recipe's run. Raises: DataError."""
+        try:
+            load_average(cache, name, self.trained)
+        except FileNotFoundError as error:
+            raise DataError(f"There is no run of {name} in {cache}; train it first.") from error
 
 
 class DamagedSuperResolutionRecipe(SuperResolutionRecipe):
     """Go on with pictures half of which are damaged. cache: where the clean run's checkpoint is."""
 
-    name = "super-resolution-damaged"
+    name = DAMAGE
+    damaged = DAMAGED
 
     def __init__(self, cache: Path, preset: Preset, dataset: Dataset | None = None, device: torch.device = CPU) -> None:
         super().__init__(preset, dataset, device)
-        self.schedule = preset.damage
-        try:
-            load_average(cache, SuperResolutionRecipe.name, self.trained)
-        except FileNotFoundError as error:
-            raise DataError(f"There is no run of {SuperResolutionRecipe.name} in {cache}; train it first.") from error
+        self.go_on_from(cache, CLEAN)
 
-    def small(self, picture: Image.Image, rng: Random) -> Image.Image:
-        if rng.random() < 0.5:
-            return shrunk(picture, SCALE, rng)
-        return damaged(picture, SCALE, self.preset.harm, rng)
+
+class DoublingRecipe(SuperResolutionRecipe):
+    """Enlarge pictures two times, half of which are damaged."""
+
+    name = DOUBLING
+    damaged = DAMAGED
+
+
+class FlashDoublingRecipe(SuperResolutionRecipe):
+    """The same in the four steps of Flash's sampler: the network learns at its times, from its own estimates noised afresh.
+
+    cache: where the x2 run's checkpoint is. How the authors trained theirs is not published; at few steps a network that has
+    only seen noised truth meets something else, its own estimates, and is here given just these.
+    """
+
+    name = FLASH
+    damaged = DAMAGED
+    flash = True
+
+    def __init__(self, cache: Path, preset: Preset, dataset: Dataset | None = None, device: torch.device = CPU) -> None:
+        super().__init__(preset, dataset, device)
+        self.go_on_from(cache, DOUBLING)
+
+    def loss(self, batch: int, rng: Random) -> Tensor:
+        clean, small = self.pairs(batch, rng)
+        estimate, low_res = torch.randn_like(clean), small.to(self.device)  # noise in the place of a picture, as the sampler has
+        last = rng.randrange(len(FLASH_TIMESTEPS))
+        with torch.no_grad():
+            for time in FLASH_TIMESTEPS[:last]:
+                estimate = self._step(estimate, time, low_res).float().cpu()
+        return self.error(self._step(estimate, FLASH_TIMESTEPS[last], low_res), clean, small)
+
+    def _step(self, estimate: Tensor, time: int, low_res: Tensor) -> Tensor:
+        t = torch.full((len(estimate),), time)
+        predicted: Tensor = self.trained(self.noised(estimate, t).to(self.device), t.to(self.device), low_res)
+        return predicted
 
 
 def build(settings: Mapping[str, Any]) -> SuperResolutionUNet:
     """The network, saying nothing at first if it adds to the small picture."""
-    network = SuperResolutionUNet(**settings)
+    network: SuperResolutionUNet = SuperResolutionUNet(**settings)
     if settings.get("adds"):
         nn.init.zeros_(network.out_conv.weight)
         nn.init.zeros_(network.out_conv.bias)  # type: ignore[arg-type]
@@ -175,62 +267,9 @@ def build(settings: Mapping[str, Any]) -> SuperResolutionUNet:
 
 
 def painted(rng: Random, side: int, scenes: float) -> Floats:
-    """A texture, or a part of a scene that is drawn twice to four times as large."""
+    """A texture, or a part of a scene that is drawn up to three times as large."""
     if rng.random() >= scenes:
         return sample_texture(rng, side)
-    whole = round(side * rng.uniform(1, 3))
+    whole = min(round(side * rng.uniform(1, 3)), max(_LARGEST_SCENE, side))
     left, top = rng.randint(0, whole - side), rng.randint(0, whole - side)
     return render(sample_scene(rng), whole)[top : top + side, left : left + side]
-
-
-def to_picture(pixels: Floats) -> Image.Image:
-    """8 bits of (H, W, 3) in [0, 1]."""
-    return Image.fromarray((pixels.clip(0, 1) * 255).round().astype(np.uint8), "RGB")
-
-
-KINDS = ("clean", "damaged", "textures")
-
-
-def held_out(kind: str, count: int, preset: Preset) -> list[tuple[Image.Image, Image.Image]]:
-    """Small and large pictures that no training step has seen; clean ones shrunk by Pillow's bicubic filter."""
-    pairs = []
-    for index in range(count):
-        rng = Random(_HELD_OUT + index)
-        side = max(preset.side, 128) if preset.unet else preset.side
-        if kind == "textures":
-            large = to_picture(sample_texture(rng, side))
-        else:
-            large = to_picture(render(sample_scene(rng, objects=1, unseen=True), side))
-        size = side // SCALE, side // SCALE
-        small = damaged(large, SCALE, preset.harm, rng) if kind == "damaged" else large.resize(size, Image.Resampling.BICUBIC)
-        pairs.append((small, large))
-    return pairs
-
-
-def compare(network: SuperResolutionUNet, count: int, preset: Preset) -> dict[str, tuple[float, float, float]]:
-    """By kind: mean decibels gained over bicubic, mean PSNR of the network, mean PSNR of bicubic."""
-    found = {}
-    for kind in KINDS:
-        pairs = held_out(kind, count, preset)
-        own = float(np.mean([psnr(enlarged(network, small), large) for small, large in pairs]))
-        plain = float(np.mean([psnr(bicubic(small), large) for small, large in pairs]))
-        found[kind] = own - plain, own, plain
-    return found
-
-
-def enlarged(network: SuperResolutionUNet, small: Image.Image) -> Image.Image:
-    """By the engine's pipeline, five steps, seed 0."""
-    device = next(network.parameters()).device
-    enlarger = Enlarger(network, SCALE, device, torch.float32)
-    return UpscalePipeline(enlarger, Windows(per_call=1))(small, 0, Watch(ignore, device)).images[0]
-
-
-def bicubic(small: Image.Image) -> Image.Image:
-    """By Pillow."""
-    return small.resize((small.width * SCALE, small.height * SCALE), Image.Resampling.BICUBIC)
-
-
-def psnr(one: Image.Image, other: Image.Image) -> float:
-    """Decibels over all channels; 60 at most, which is where equal pictures are counted."""
-    difference = np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)
-    return min(60.0, 20 * math.log10(255) - 10 * math.log10(float(np.square(difference).mean()) + 1e-12))

@@ -43,19 +43,20 @@ def build_unet(settings: Mapping[str, Any] = UNET) -> Any:
 
 
 class Conditioned(nn.Module):
-    """What is trained together: UNet, projection and null embedding."""
+    """What is trained together: UNet, projection and null embedding. text_width: of the text encoder."""
 
-    def __init__(self, settings: Mapping[str, Any] = UNET) -> None:
+    def __init__(self, settings: Mapping[str, Any] = UNET, text_width: int = WIDTH) -> None:
         super().__init__()
         self.unet = build_unet(settings)
-        self.projection = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.projection_norm = nn.LayerNorm(WIDTH)
-        self.null_embedding = nn.Parameter(torch.randn(WIDTH))
+        width = settings["cross_attention_dim"]
+        self.projection = nn.Linear(text_width, width, bias=False)
+        self.projection_norm = nn.LayerNorm(width)
+        self.null_embedding = nn.Parameter(torch.randn(width))
 
     def context(self, states: Tensor, mask: Tensor, dropped: Tensor) -> tuple[Tensor, Tensor]:
         """Project, zero the padding, put the null embedding where the text is dropped.
 
-        states: (B, L, 128).  mask: (B, L).  dropped: (B,) bool.  Returns the context (B, L, 128) and its mask.
+        states: (B, L, text width).  mask: (B, L).  dropped: (B,) bool.  Returns the context (B, L, C) and its mask.
         """
         context = self.projection_norm(self.projection(states)) * mask[..., None]
         nothing = torch.zeros_like(context)

@@ -24,8 +24,9 @@ $(READY): $(RUNS)
 demo: $(RUNS)
 	$(BIN)/kandinsky-bot demo
 
-# More processes than the smallest machine has cores: tests wait for other processes a third of their time.
-IN_PARALLEL := -n 3 --dist loadfile
+# More processes than the smallest machine has cores: tests wait for other processes a third of their time. tests/conftest.py says
+# in which order.
+IN_PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 
 test: setup servers
 	$(BIN)/pytest -m 'not long and not gpu and not alone' $(IN_PARALLEL)

@@ -42,7 +42,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[st
 
 def save_network(folder: Path, network: Any, settings: Mapping[str, object]) -> str:
     """Write one of our own networks as a folder of config and weights; returns their checksum."""
-    _write(folder / "config.json", network.to_json_string())
+    write_text(folder / "config.json", network.to_json_string())
     return save_tensors(folder / DIFFUSERS_FILE, network.state_dict(), settings)
 
 
@@ -67,12 +67,12 @@ def export(cache: Path, target: Path) -> dict[str, str]:
     step = load_average(cache, TextEncoderRecipe.name, reader)
     encoder = {n: t for n, t in reader.encoder.state_dict().items() if n != "encoder.embed_tokens.weight"}
     reader.encoder.config.architectures = ["T5EncoderModel"]
-    _write(text_folder / "config.json", reader.encoder.config.to_json_string(use_diff=True))
+    write_text(text_folder / "config.json", reader.encoder.config.to_json_string(use_diff=True))
     sums["text_encoder"] = save_tensors(text_folder / "model.safetensors", encoder, {"recipe": "text-encoder", "steps": step})
     _save_tokenizer(target / "tokenizer")
 
     movq, steps = load_movq(cache)
-    _write(movq_folder / "config.json", movq.to_json_string())
+    write_text(movq_folder / "config.json", movq.to_json_string())
     sums["movq"] = save_tensors(
         movq_folder / DIFFUSERS_FILE, movq.state_dict(), {"recipe": "autoencoder, encoder, decoder", "steps": steps}
     )
@@ -80,7 +80,7 @@ def export(cache: Path, target: Path) -> dict[str, str]:
     network = Conditioned()
     step = load_average(cache, TextToImageRecipe.name, network)
     settings = {"recipe": "text-to-image", "steps": step, "prediction_type": "v_prediction"}
-    _write(unet_folder / "config.json", network.unet.to_json_string())
+    write_text(unet_folder / "config.json", network.unet.to_json_string())
     sums["unet"] = save_tensors(unet_folder / DIFFUSERS_FILE, network.unet.state_dict(), {**settings, **UNET})
     conditioning = {
         "projection.weight": network.projection.weight,
@@ -92,7 +92,8 @@ def export(cache: Path, target: Path) -> dict[str, str]:
     return sums
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a small file; a reader never meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")

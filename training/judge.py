@@ -76,15 +76,29 @@ def to_floats(image: Image.Image) -> Floats:
 def look(picture: Floats) -> Seen:
     """Find the background's colour and the objects on a picture."""
     background, model = _background(picture)
+    return Seen(background, tuple(_measure(picture, region, model) for region in _regions(picture, model)))
+
+
+def silhouette(picture: Floats) -> Mask:
+    """Which pixels of a picture belong to objects, shadows left out: (H, W)."""
+    side = len(picture)
+    fine = np.zeros((side * ZOOM, side * ZOOM), dtype=np.float32)
+    _, model = _background(picture)
+    for region in _regions(picture, model):
+        cutout = _cut_out(picture, region, model, _paint_of(picture, region))
+        height, width = cutout.mask.shape
+        fine[cutout.top : cutout.top + height, cutout.left : cutout.left + width] += cutout.mask
+    cells: Mask = fine.reshape(side, ZOOM, side, ZOOM).mean(axis=(1, 3)) >= 0.5
+    return cells
+
+
+def _regions(picture: Floats, model: Floats) -> list[Mask]:
+    """Rough masks of the objects on a background of this colour per row."""
     shadows = model[:, None, :] * SHADOWS[:, None]  # (H, 17, 3)
     far = np.linalg.norm(picture[:, :, None] - shadows[:, None], axis=-1).min(axis=-1)  # (H, W)
     labels, count = ndimage.label(far > APART)
-    objects = []
-    for label in range(1, count + 1):
-        region = labels == label
-        if region.sum() >= SMALLEST:
-            objects.append(_measure(picture, region, model))
-    return Seen(background, tuple(objects))
+    regions = [labels == label for label in range(1, count + 1)]
+    return [region for region in regions if region.sum() >= SMALLEST]
 
 
 def _background(picture: Floats) -> tuple[str, Floats]:
@@ -117,13 +131,19 @@ def _colour_name(colour: Floats) -> str:
 
 def _measure(picture: Floats, region: Mask, model: Floats) -> Found:
     """Colour, exact outline, shape and place of one object; region: its rough mask."""
-    core = ndimage.binary_erosion(region, iterations=2)
-    paint = np.median(picture[core if core.any() else region], axis=0)
+    paint = _paint_of(picture, region)
     cutout = _cut_out(picture, region, model, paint)
     shape, piece, overlap = _best_shape(cutout)
     place = _place(piece.x - 0.5, piece.y - 0.5)
     known = shape if overlap >= FITS else None
     return Found(known, _colour_name(paint), place, piece.x, piece.y, piece.radius, overlap, _wobble(cutout, piece))
+
+
+def _paint_of(picture: Floats, region: Mask) -> Floats:
+    """The colour of most of an object, away from its border."""
+    core = ndimage.binary_erosion(region, iterations=2)
+    paint: Floats = np.median(picture[core if core.any() else region], axis=0)
+    return paint
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,44 @@ def _lora(wishes: Wishes) -> Recipe:
     return LoraRecipe(base, preset, wishes.trigger or TRIGGER, wishes.dataset(preset.side))
 
 
+def _image_encoder(wishes: Wishes) -> Recipe:
+    from training.base import load_texts
+    from training.image_encoder import PRESETS, ImageEncoderRecipe
+
+    preset = PRESETS[wishes.preset]
+    texts = load_texts(wishes.family, wishes.weights, wishes.device)
+    return ImageEncoderRecipe(texts, preset, wishes.dataset(preset.side), wishes.device)
+
+
+def _picture_prompts(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.image_encoder import frozen
+    from training.picture_prompts import PRESETS, PicturePromptRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device, "picture")
+    encoder = frozen(wishes.cache, wishes.preset, base.texts, wishes.family, wishes.weights, wishes.device)
+    return PicturePromptRecipe(base, encoder, preset, wishes.dataset(preset.side))
+
+
+def _edge_detector(wishes: Wishes) -> Recipe:
+    from training.edge_detector import PRESETS, EdgeDetectorRecipe
+
+    preset = PRESETS[wishes.preset]
+    return EdgeDetectorRecipe(preset, wishes.dataset(preset.side), wishes.device)
+
+
+def _outline(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.edge_detector import frozen
+    from training.outline import PRESETS, OutlineRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device, "outline")
+    detector = frozen(wishes.cache, wishes.preset, wishes.family, wishes.weights, wishes.device)
+    return OutlineRecipe(base, detector, preset, wishes.dataset(preset.side))
+
+
 RECIPES: Mapping[str, Entry] = {
     "text-encoder": Entry("T5 and its tokenizer: read the attributes of a scene from its caption.", _text_encoder),
     "autoencoder": Entry("MoVQ: pictures to nano latents and back.", _autoencoder),
@@ -156,5 +194,11 @@ RECIPES: Mapping[str, Entry] = {
     "super-resolution": Entry("Enlarge clean pictures four times.", _super_resolution, full=True),
     "super-resolution-damaged": Entry("The same for damaged pictures, after it.", _super_resolution_damaged, full=True),
     "inpainting": Entry("Repaint what a mask marks, from words and what is around it.", _inpainting, full=True),
+    "image-encoder": Entry(
+        "What a picture shows, as its caption says it; frozen before picture prompts.", _image_encoder, full=True
+    ),
+    "picture-prompts": Entry("Draw the like of a picture, or of several, beside words or without.", _picture_prompts, full=True),
+    "edge-detector": Entry("Soft lines where things end; frozen before outlines.", _edge_detector, full=True),
+    "outline": Entry("Draw a prompt along outlines.", _outline, full=True),
     "lora": Entry("A handful of pictures and a word that calls what they have in common.", _lora, full=True),
 }

@@ -178,6 +178,7 @@ NANO = Family(
     mend="install kandinsky-bot again, or restore engine/data/kandinsky-nano from git",
     small_world=True,
     guidance_scale=0.5,  # measured: more bends the outlines (training/README.md)
+    guidance_scales=MappingProxyType(dict.fromkeys((Variation.kind, Mix.kind, KeepOutline.kind), 0.5)),
     examples=nano_world.EXAMPLES,
 )
 

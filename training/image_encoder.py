@@ -2,8 +2,8 @@
 
 The article takes OpenAI's ViT-L/14 as it is, so full-size families need no run of this; nano has no such network and learns one.
 The loss is CLIP's, symmetric over a batch; that one tower is frozen is as in LiT, where it is the other one. Rendered scenes come
-in pairs that differ in one thing, worn as photographs are, the text tower has a linear head, and each patch also has to say where
-in it objects are, without which shapes are learned late: ours, as all sizes of nano.
+in pairs that differ in one thing, worn as photographs are, the text tower has a linear head, and each patch also says where in it
+objects are, which is meant to bring shapes sooner and has not been shown to: ours, as all sizes of nano.
 Negatives are those of a process' own share of the batch.
 Source: Radford et al. 2021 (CLIP), section 2.5, figure 3 and table 20; Zhai et al. 2022 (LiT), section 3; engine-facts 4.7.
 """

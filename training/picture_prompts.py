@@ -106,7 +106,7 @@ class PicturePromptRecipe:
 
     def of_pictures(self, batch: int, rng: Random, silent: bool) -> tuple[Tensor, list[str], Tensor]:
         """The article's examples: latents (B, 4, h, w) of pictures, their captions, their embeddings (B, C)."""
-        examples = [framed(pick(self.dataset or (), rng), self.preset.side, rng) for _ in range(batch)]  # type: ignore[arg-type]
+        examples = [framed(pick(self.dataset or (), rng), self.preset.side, rng) for _ in range(batch)]
         clean = self.base.latents(torch.cat([to_tensor(example.picture) for example in examples]))
         words = [caption_of(example, rng) for example in examples]
         return clean, words, embedded(self.encoder, [example.picture for example in examples])

@@ -130,6 +130,8 @@ def make(kind: type[Made], family_name: str, **values: Any) -> Made:
             "eta": served.eta,
             "flash": "flash" in served.lanes,
         }
+    if kind.kind in served.guidance_scales:
+        defaults["guidance_scale"] = served.guidance_scales[kind.kind]
     request = kind(**{name: value for name, value in defaults.items() if name in known} | values)
     check(request)
     return request

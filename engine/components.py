@@ -13,6 +13,7 @@ from engine.conditioning import (
     ForkTextConditioning,
     OutlineTextConditioning,
     TextConditioning,
+    WordlessTextConditioning,
 )
 from engine.families import MemoryPlan, PredictionType, TextPath, UNetWeights
 from engine.lora import Lora, Merged
@@ -192,7 +193,7 @@ class Components:
         """The network that finds outlines, float32: it reads 0..255."""
 
         def load() -> HED:
-            detector: HED = self.folder.module("hed", lambda config: HED(), torch.float32, self.device)
+            detector: HED = self.folder.module("hed", lambda config: HED(**settings(HED, config)), torch.float32, self.device)
             return detector
 
         return self.once("hed", load)
@@ -235,12 +236,10 @@ class Components:
             file = self.folder.path / name
             raise self.folder.broken(f"{file} does not hold a projection and a null_embedding that fit") from error
         tokenizer, encoder = self.folder.tokenizer(), self.text_encoder()
-        conditioning = (
-            TextConditioning(tokenizer, encoder, projection, null_embedding)
-            if path == "official"
-            else _FORK_PATHS[path](tokenizer, encoder, projection)
-        )
-        return _beside(conditioning, self.device)
+        if path in _FORK_PATHS:
+            return _beside(_FORK_PATHS[path](tokenizer, encoder, projection), self.device)
+        official = WordlessTextConditioning if path == "official-wordless" else TextConditioning
+        return _beside(official(tokenizer, encoder, projection, null_embedding), self.device)
 
     def _hub_conditioning(self, name: str, path: TextPath) -> TextConditioning:
         tensors = self.folder.tensors(name, self.dtype, _HUB_PROJECTION)

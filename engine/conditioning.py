@@ -80,6 +80,23 @@ class TextConditioning(nn.Module):
         return cond.padded(length), uncond.padded(length)
 
 
+class WordlessTextConditioning(TextConditioning):
+    """The official text path where pictures may stand without words: no words at all are the learned nothing on both branches.
+
+    The official code has no picture prompts; an empty text in it is one like any other, which no UNet was trained with.
+    """
+
+    def pair(self, prompt: str, negative_prompt: str) -> tuple[Context, Context]:
+        """Conditional and unconditional context, of one length."""
+        if prompt:
+            return super().pair(prompt, negative_prompt)
+        cond = self.nothing(_NO_WORDS)
+        if not negative_prompt:
+            return cond, cond
+        uncond = self.encode(negative_prompt)
+        return cond.padded(uncond.mask.shape[1]), uncond
+
+
 class DiffusersTextConditioning(TextConditioning):
     """The text path of checkpoints in diffusers' layout: encode, zero the padding, cut, project.
 

@@ -1,7 +1,7 @@
 """The families of weights as data: what each serves, with which defaults, from where and under which licence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from types import MappingProxyType
 from typing import Literal
@@ -23,7 +23,7 @@ from engine.requests import (
     Variation,
 )
 
-TextPath = Literal["official", "diffusers", "fork", "fork-outline"]
+TextPath = Literal["official", "official-wordless", "diffusers", "fork", "fork-outline"]
 PredictionType = Literal["epsilon", "v_prediction"]
 Size = tuple[int, int]  # width, height in pixels
 
@@ -90,8 +90,9 @@ class Family:
     kinds: of requests.  lanes: that workers can load.  unets: by use, such as "flash", "inpaint", "picture".  sizes: (width,
     height) that menus offer.  free_sizes: what is drawn beside them.  languages: of prompts.  small_world: prompts are limited to
     the words of `nano_world`.  text_path: how its text conditioning was trained (shared/engine-facts.md 3).  threshold,
-    inpaint_threshold: quantile of dynamic thresholding in the base sampler.  weights: a hub repository, "package", or "" if none
-    are published.  mend: what to do when they are missing or damaged.
+    inpaint_threshold: quantile of dynamic thresholding in the base sampler.  guidance_scales: by kind of request, where a kind's
+    own does not suit it.  weights: a hub repository, "package", or "" if none are published.  mend: what to do when they are
+    missing or damaged.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Family:
     eta: float = 1.0
     threshold: float = 0.99
     inpaint_threshold: float = 0.95
+    guidance_scales: Mapping[str, float] = field(default_factory=dict)
     max_pictures: int = MAX_PICTURES
 
     @property
@@ -157,7 +159,14 @@ NANO = Family(
     title="Kandinsky nano",
     kinds=(TextToImage.kind, Beautify.kind, Translate.kind),
     lanes=("flash", "base", "language"),
-    unets=MappingProxyType({"flash": UNetWeights(), "base": UNetWeights()}),  # Flash is the same UNet in four steps
+    unets=MappingProxyType(
+        {
+            "flash": UNetWeights(),  # the same UNet in four steps
+            "base": UNetWeights(),
+            "picture": UNetWeights(text_path="official-wordless"),
+            "outline": UNetWeights(),
+        }
+    ),
     sizes=((128, 128),),
     default_size=(128, 128),
     languages=("en", "ru"),
@@ -169,6 +178,7 @@ NANO = Family(
     mend="install kandinsky-bot again, or restore engine/data/kandinsky-nano from git",
     small_world=True,
     guidance_scale=0.5,  # measured: more bends the outlines (training/README.md)
+    guidance_scales=MappingProxyType(dict.fromkeys((Variation.kind, Mix.kind, KeepOutline.kind), 0.5)),
     examples=nano_world.EXAMPLES,
 )
 

@@ -1,6 +1,6 @@
 """A family's finished networks, as the start of recipes that change its UNet: text path and autoencoder stay as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -15,11 +15,13 @@ from engine.conditioning import Context, TextConditioning
 from engine.errors import EngineError
 from engine.families import PredictionType
 from engine.models.movq import MoVQ
-from engine.models.unet import Kandinsky3UNet
+from engine.models.unet import Kandinsky3UNet, Prediction
 from engine.schedulers import TRAIN_TIMESTEPS, alphas_cumprod
 from engine.weights import Folder, settings
 from training.data import DataError, Example
 
+Denoiser = Callable[[Tensor, Tensor, Tensor, Tensor], Prediction]
+"""From noisy latents (B, C, h, w), times (B,), text (B, L, C) and its mask to the prediction, as `Kandinsky3UNet.forward`."""
 WEIGHT_LIMIT = 6.0  # of v-prediction, see `training.text_to_image`
 _PROJECTION = "encoder_hid_proj."  # hub checkpoints keep it in the UNet; the text path has it
 
@@ -73,13 +75,30 @@ def conditioning_tensors(texts: TextConditioning) -> dict[str, Tensor]:
     }
 
 
-def load_base(family: str, weights: Path | None, device: torch.device) -> Base:
-    """Load the networks of a family's base lane; the UNet is float32, to be trained. Raises: DataError."""
+def parts_of(family: str, weights: Path | None, device: torch.device) -> Components:
+    """A family's networks, each loaded when it is asked for. Raises: EngineError."""
+    folder = Folder(catalog.family(family), weights or catalog.weights_folder(family))
+    return Components(folder, device, torch.float32 if device.type == "cpu" else torch.bfloat16)
+
+
+def load_texts(family: str, weights: Path | None, device: torch.device) -> TextConditioning:
+    """A family's text path alone. Raises: DataError."""
     try:
-        served = catalog.family(family)
-        folder = Folder(served, weights or catalog.weights_folder(family))
-        parts = Components(folder, device, torch.float32 if device.type == "cpu" else torch.bfloat16)
-        place = served.unets["base"]
+        parts = parts_of(family, weights, device)
+        return parts.conditioning(parts.family.unets["base"])
+    except EngineError as error:
+        raise DataError(f"{error}") from error
+
+
+def load_base(family: str, weights: Path | None, device: torch.device, use: str = "base") -> Base:
+    """Load the networks of a family's base lane; the UNet is float32, to be trained. Raises: DataError.
+
+    use: whose text path it takes, and whose UNet, such as "picture".
+    """
+    try:
+        parts = parts_of(family, weights, device)
+        served, folder = parts.family, parts.folder
+        place = served.unets.get(use) or served.unets["base"]
         texts, movq = parts.conditioning(place), parts.movq()
         config = settings(Kandinsky3UNet, folder.config(folder.path / place.unet))
         tensors = folder.tensors(place.unet, torch.float32)
@@ -105,7 +124,7 @@ class Noising:
         half = (snr.add(1).clamp(max=WEIGHT_LIMIT) / (snr + 1)).sqrt() if self._velocity else torch.ones(TRAIN_TIMESTEPS)
         self._weights = half / half.mean()
 
-    def loss(self, unet: Kandinsky3UNet, clean: Tensor, context: Context, known: Tensor | None = None) -> Tensor:
+    def loss(self, unet: Denoiser, clean: Tensor, context: Context, known: Tensor | None = None) -> Tensor:
         """Mean loss of a batch. clean: (B, 4, h, w).  known: further channels (B, C, h, w) that the UNet reads."""
         t = torch.multinomial(self._weights, len(clean), replacement=True)  # on the CPU: the same on every device
         noise = torch.randn(clean.shape).to(clean)

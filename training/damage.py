@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 
 _KERNELS = (Image.Resampling.BICUBIC, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
@@ -22,6 +22,9 @@ class Damage:
     noise: float = 8.0
     quality: tuple[int, int] = (30, 95)
     twice: float = 0.3  # share of pictures that go through it twice
+
+
+_WEAR = Damage(blur=0.8, noise=6.0, quality=(50, 95), twice=0.2)
 
 
 def shrunk(picture: Image.Image, scale: int, rng: Random) -> Image.Image:
@@ -37,6 +40,12 @@ def damaged(picture: Image.Image, scale: int, damage: Damage, rng: Random) -> Im
         between = max(8, round(picture.width / factor)), max(8, round(picture.height / factor))
         picture = _once(picture, between, damage, rng)
     return _once(picture, size, damage, rng)
+
+
+def worn(picture: Image.Image, rng: Random) -> Image.Image:
+    """A picture as it comes back from a chat: blurred a little, noisy, squeezed by JPEG, a little lighter or darker."""
+    picture = damaged(picture, 1, _WEAR, rng)
+    return ImageEnhance.Brightness(picture).enhance(rng.uniform(0.94, 1.06))
 
 
 def _once(picture: Image.Image, size: tuple[int, int], damage: Damage, rng: Random) -> Image.Image:

@@ -201,6 +201,44 @@ def _language_model(wishes: Wishes) -> Recipe:
     return LanguageModelRecipe(preset, pairs, base)
 
 
+def _image_encoder(wishes: Wishes) -> Recipe:
+    from training.base import load_texts
+    from training.image_encoder import PRESETS, ImageEncoderRecipe
+
+    preset = PRESETS[wishes.preset]
+    texts = load_texts(wishes.family, wishes.weights, wishes.device)
+    return ImageEncoderRecipe(texts, preset, wishes.dataset(preset.side), wishes.device)
+
+
+def _picture_prompts(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.image_encoder import frozen
+    from training.picture_prompts import PRESETS, PicturePromptRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device, "picture")
+    encoder = frozen(wishes.cache, wishes.preset, base.texts, wishes.family, wishes.weights, wishes.device)
+    return PicturePromptRecipe(base, encoder, preset, wishes.dataset(preset.side))
+
+
+def _edge_detector(wishes: Wishes) -> Recipe:
+    from training.edge_detector import PRESETS, EdgeDetectorRecipe
+
+    preset = PRESETS[wishes.preset]
+    return EdgeDetectorRecipe(preset, wishes.dataset(preset.side), wishes.device)
+
+
+def _outline(wishes: Wishes) -> Recipe:
+    from training.base import load_base
+    from training.edge_detector import frozen
+    from training.outline import PRESETS, OutlineRecipe
+
+    preset = PRESETS[wishes.preset]
+    base = load_base(wishes.family, wishes.weights, wishes.device, "outline")
+    detector = frozen(wishes.cache, wishes.preset, wishes.family, wishes.weights, wishes.device)
+    return OutlineRecipe(base, detector, preset, wishes.dataset(preset.side))
+
+
 _SIZES = (NANO, "full", "small")
 RECIPES: Mapping[str, Entry] = {
     "text-encoder": Entry("T5 and its tokenizer: read the attributes of a scene from its caption.", _text_encoder),
@@ -216,6 +254,12 @@ RECIPES: Mapping[str, Entry] = {
     "super-resolution-x2-flash": Entry("The same in the four steps of its Flash, after it.", _flash_doubling, full=True),
     "flash": Entry("Four steps without guidance, against a critic that reads latents.", _flash, full=True),
     "inpainting": Entry("Repaint what a mask marks, from words and what is around it.", _inpainting, full=True),
+    "image-encoder": Entry(
+        "What a picture shows, as its caption says it; frozen before picture prompts.", _image_encoder, full=True
+    ),
+    "picture-prompts": Entry("Draw the like of a picture, or of several, beside words or without.", _picture_prompts, full=True),
+    "edge-detector": Entry("Soft lines where things end; frozen before outlines.", _edge_detector, full=True),
+    "outline": Entry("Draw a prompt along outlines.", _outline, full=True),
     "lora": Entry("A handful of pictures and a word that calls what they have in common.", _lora, full=True),
     "safety-judge": Entry("Find the sign that the nano world forbids.", _safety_judge),
     "language-model": Entry("Beautify prompts, and translate them into English: a Mistral network.", _language_model, full=True),

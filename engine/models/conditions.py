@@ -179,14 +179,19 @@ class Conditioner:
         self._pooling = pooling
         self._packed: tuple[Tensor, Tensor] | None = None
 
-    def plain(self, timesteps: Tensor, states: Tensor, mask: Tensor | None) -> Conditions:
-        """Conditions of one pass whose samples have a time (B,) and a text (B, L, C) each; gradients flow."""
+    def plain(self, timesteps: Tensor, states: Tensor, mask: Tensor | None, picture: Sequence[PictureTokens] = ()) -> Conditions:
+        """Conditions of one pass whose samples have a time (B,) and a text (B, L, C) each; gradients flow.
+
+        picture: of the whole batch, one per cross-attention, or none.
+        """
         embedding = F.silu(self._time_embedding(timesteps) + self._pooling(states, mask))  # (B, D)
         modulations = []
         for norm in self.norms:
             scale, shift = norm.context_mlp[1](embedding).chunk(2, dim=1)
             modulations.append((scale + 1, shift))
-        readings = tuple((Reading(attention.tokens(states, mask)),) for attention in self.attentions)
+        looks = picture or (None,) * len(self.attentions)
+        texts = [attention.tokens(states, mask) for attention in self.attentions]
+        readings = tuple((Reading(text, picture=look),) for text, look in zip(texts, looks, strict=True))
         return Conditions(tuple(modulations), readings)
 
     def prepare(self, timesteps: Sequence[int], branches: Sequence[Branch]) -> Prepared:

@@ -1,8 +1,12 @@
 """The edge detector whose maps the outline network was trained on: HED in the version of ControlNet's annotators."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from engine.models.network import Network, keeps_config
 
 SMALLEST = 16  # pixels a side: four halvings
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions of each
@@ -24,18 +28,20 @@ class _Block(nn.Module):
         return x, self.projection(x)
 
 
-class HED(nn.Module):
+class HED(Network):
     """Five blocks, halving before each but the first; their logits, brought to full size, are averaged.
 
-    Names are those of `ControlNetHED.pth`.
+    blocks: channels and convolutions of each.  Names are those of `ControlNetHED.pth`.
     Source: Xie and Tu 2015; lllyasviel/ControlNet annotator/hed/__init__.py: ControlNetHED_Apache2.
     """
 
-    def __init__(self) -> None:
+    @keeps_config
+    def __init__(self, blocks: Sequence[tuple[int, int]] = _BLOCKS) -> None:
         super().__init__()
+        self._blocks = len(blocks)
         self.norm = nn.Parameter(torch.zeros(1, 3, 1, 1))
         before = 3
-        for index, (width, count) in enumerate(_BLOCKS, start=1):
+        for index, (width, count) in enumerate(blocks, start=1):
             self.add_module(f"block{index}", _Block(before, width, count))
             before = width
 
@@ -44,9 +50,9 @@ class HED(nn.Module):
         size = pictures.shape[2:]
         x = pictures - self.norm
         total = pictures.new_zeros(pictures.shape[0], 1, *size)
-        for index in range(1, len(_BLOCKS) + 1):
+        for index in range(1, self._blocks + 1):
             if index > 1:
                 x = F.max_pool2d(x, 2)
             x, logits = self.get_submodule(f"block{index}")(x)
             total = total + F.interpolate(logits, size, mode="bilinear")
-        return torch.sigmoid(total / len(_BLOCKS))
+        return torch.sigmoid(total / self._blocks)

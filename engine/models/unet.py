@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.blocks import DownSampleBlock, UpSampleBlock, pack, settle, unpack
-from engine.models.conditions import AttentionPooling, Branch, Conditioner, Conditions, Prepared, TimeEmbedding
+from engine.models.conditions import (
+    AttentionPooling,
+    Branch,
+    Conditioner,
+    Conditions,
+    PictureTokens,
+    Prepared,
+    TimeEmbedding,
+)
 from engine.models.network import Network, keeps_config
 from engine.models.norms import silu_
 
@@ -95,15 +103,17 @@ class Kandinsky3UNet(Network):
         encoder_hidden_states: Tensor,
         encoder_attention_mask: Tensor | None = None,
         residuals: Sequence[Tensor] = (),
+        picture: Sequence[PictureTokens] = (),
         return_dict: bool = True,
     ) -> Prediction:
         """Predict without preparation: sample (B, in, h, w), timestep () or (B,), text (B, L, C) and mask (B, L), 1 = counts.
 
-        residuals: as for `denoise`.  return_dict: diffusers' pipelines pass it; the answer reads both ways.
+        residuals: as for `denoise`.  picture: what each cross-attention reads of a picture, if any.  return_dict: diffusers'
+        pipelines pass it; the answer reads both ways.
         """
         timesteps = torch.as_tensor(timestep, device=sample.device).expand(sample.shape[0])
         mask = None if encoder_attention_mask is None else encoder_attention_mask.bool()
-        conditions = self.conditioner.plain(timesteps, self.encoder_hid_proj(encoder_hidden_states), mask)
+        conditions = self.conditioner.plain(timesteps, self.encoder_hid_proj(encoder_hidden_states), mask, picture)
         return Prediction(self._run(sample, conditions, residuals))
 
     def settle(self) -> None:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.components import Components
+from engine.components import Components, Networks
 from engine.denoising import in_windows, predictor
 from engine.models.conditions import PictureTokens
 from engine.models.picture_prompt import PicturePrompt
@@ -32,16 +32,27 @@ class MixPipeline:
 
     @torch.inference_mode()
     def __call__(self, request: Mix, pictures: Mapping[str, Image.Image], watch: Watch) -> Drawn:
-        networks = self._networks
-        sampler = HubSampler(request.num_inference_steps, request.eta, networks.prediction_type)
-        contexts = networks.conditioning.pair(request.prompt, request.negative_prompt)
-        embeds = self._encoder.embeds([opaque(pictures[media_id]) for media_id in request.images], request.weights)
-        looks = picture_tokens(self._encoder, self._adapter, embeds, request.ip_adapter_scale)
-        branches = [branch(networks, context, picture=look) for context, look in zip(contexts, looks, strict=True)]
+        return mixed(self._networks, self._encoder, self._adapter, request, pictures, watch)
 
-        size = latent_size(request)
-        predict = predictor(networks, networks.unet.prepare(sampler.timesteps, branches), request.guidance_scale)
-        return draw(networks, request, sampler, size, in_windows(predict, size, networks.window(*size)), watch)
+
+def mixed(
+    networks: Networks,
+    encoder: PictureEncoder,
+    adapter: PicturePrompt,
+    request: Mix,
+    pictures: Mapping[str, Image.Image],
+    watch: Watch,
+) -> Drawn:
+    """Draw a mix with these networks; pictures: by the names that the request gives them."""
+    sampler = HubSampler(request.num_inference_steps, request.eta, networks.prediction_type)
+    contexts = networks.conditioning.pair(request.prompt, request.negative_prompt)
+    embeds = encoder.embeds([opaque(pictures[media_id]) for media_id in request.images], request.weights)
+    looks = picture_tokens(encoder, adapter, embeds, request.ip_adapter_scale)
+    branches = [branch(networks, context, picture=look) for context, look in zip(contexts, looks, strict=True)]
+
+    size = latent_size(request)
+    predict = predictor(networks, networks.unet.prepare(sampler.timesteps, branches), request.guidance_scale)
+    return draw(networks, request, sampler, size, in_windows(predict, size, networks.window(*size)), watch)
 
 
 def picture_tokens(

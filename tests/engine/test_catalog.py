@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,15 @@ def test_the_defaults_are_those_of_the_facts():
     assert [request.num_inference_steps for request in (base, inpaint, variation, outline)] == [50] * 4
     assert (catalog.family("kandinsky-3.1").threshold, catalog.family("kandinsky-3.1").inpaint_threshold) == (0.99, 0.95)
     assert variation.size == (1024, 1024)
+
+
+def test_a_family_may_want_another_guidance_for_a_kind(monkeypatch: pytest.MonkeyPatch):
+    big = catalog.family("kandinsky-3.1")
+    monkeypatch.setattr(catalog, "FAMILIES", {big.name: replace(big, guidance_scales={"variation": 2.5})})
+
+    assert catalog.make(Variation, big.name, image="a", seed=1).guidance_scale == 2.5
+    assert catalog.make(Variation, big.name, image="a", seed=1, guidance_scale=3.0).guidance_scale == 3.0
+    assert catalog.make(KeepOutline, big.name, image="a", prompt="a cat", seed=1).guidance_scale == 7.0
 
 
 def test_each_family_serves_what_it_has_weights_for():

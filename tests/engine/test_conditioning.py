@@ -4,7 +4,13 @@ from diffusers.pipelines.kandinsky3.pipeline_kandinsky3 import Kandinsky3Pipelin
 from transformers import BatchEncoding
 
 from engine.components import Networks
-from engine.conditioning import MAX_TOKENS, DiffusersTextConditioning, ForkTextConditioning, OutlineTextConditioning
+from engine.conditioning import (
+    MAX_TOKENS,
+    DiffusersTextConditioning,
+    ForkTextConditioning,
+    OutlineTextConditioning,
+    WordlessTextConditioning,
+)
 
 PROMPT = "a big red circle"
 TOKENS = 5  # with the end of the sequence
@@ -152,3 +158,19 @@ def test_a_negative_prompt_keeps_its_tokens_beside_a_picture_without_words(netwo
     _, uncond = fork(networks, ForkTextConditioning).pair("", "a green star on the blue background")
 
     assert uncond.mask.sum() == 8
+
+
+def test_pictures_without_words_stand_beside_the_learned_nothing(networks: Networks):
+    own = networks.conditioning
+    wordless = WordlessTextConditioning(own.tokenizer, own.text_encoder, own.projection, own.null_embedding)
+
+    cond, uncond = wordless.pair("", "")
+    with_words, official = wordless.pair(PROMPT, "star"), own.pair(PROMPT, "star")
+    _, negative = wordless.pair("", PROMPT)
+
+    assert torch.equal(cond.states, uncond.states)
+    assert torch.equal(cond.states[0, 0], own.null_embedding)
+    assert cond.mask.tolist() == [[True, False]]
+    assert all(torch.equal(a.states, b.states) for a, b in zip(with_words, official, strict=True))
+    assert torch.equal(negative.states, own.encode(PROMPT).states)
+    assert wordless.pair("", PROMPT)[0].mask.shape == negative.mask.shape

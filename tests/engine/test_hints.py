@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from engine.canny import canny
 from engine.hints import canny_hint, hed_hint, sketch_hint
 from engine.models.hed import HED
 from engine.sketch import thinned
+from engine.weights import settings
 
 
 def detector() -> HED:
@@ -50,6 +53,15 @@ def test_hed_has_the_official_number_of_parameters_and_names():
         network = HED()
     assert sum(parameter.numel() for parameter in network.parameters()) == 14_716_168
     assert {name.split(".")[0] for name in network.state_dict()} == {"norm", *(f"block{index}" for index in range(1, 6))}
+
+
+def test_hed_may_be_narrower_and_keeps_its_settings():
+    network = HED(((4, 1), (6, 2), (8, 1), (8, 1), (8, 1)))
+    again = HED(**settings(HED, json.loads(network.to_json_string())))
+    again.load_state_dict(network.state_dict())
+    pictures = torch.rand(1, 3, 32, 48) * 255
+    assert network.block2.convs[1].weight.shape == (6, 6, 3, 3)
+    assert torch.equal(again(pictures), network(pictures))
 
 
 @pytest.mark.parametrize("size", [(64, 80), (37, 50), (16, 16)])

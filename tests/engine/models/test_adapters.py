@@ -92,6 +92,22 @@ def test_picture_tokens_are_a_second_attention_with_the_texts_queries(counted: i
     assert relative(found, plain) > 1e-3
 
 
+def test_a_batch_in_training_reads_pictures_as_a_request_does():
+    own, _ = unet_pair()
+    adapter = picture_prompt()
+    texts, embeds, sample = [branch(5, 4, seed=1), branch(5, 2, seed=2)], torch.randn(2, 24), torch.randn(2, 4, 8, 8)
+    states, mask = torch.cat([text.states for text in texts]), torch.cat([text.mask for text in texts])
+
+    trained = own(sample, TIME, states, mask, picture=adapter(embeds)).sample
+
+    assert trained.requires_grad
+    with torch.inference_mode():
+        rich = [Branch(text.states, text.mask, picture=adapter(one[None])) for text, one in zip(texts, embeds, strict=True)]
+        drawn = own.denoise(sample, own.prepare([TIME], rich), 0)
+        assert relative(trained, drawn) < 1e-4
+        assert relative(own(sample, TIME, states, mask).sample, drawn) > 1e-3
+
+
 @pytest.mark.parametrize("base_ratio", [0.0, 0.3])
 def test_regions_answer_with_their_own_text_and_later_ones_win(base_ratio: float):
     own, reference = unet_pair()

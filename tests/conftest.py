@@ -106,17 +106,22 @@ _WAITING = (  # files whose tests take longest, and mostly wait for processes th
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Scenarios share one loop, the one that the session's line runs on.
+    """Scenarios share one loop, the one that the session's line runs on, and one process: so there is one line.
 
-    Files that wait come early, and between files that compute: at the end nobody would compute beside them.
+    They come first, having most to do. Files that wait come early, between files that compute: at the end nobody would compute
+    beside them.
     """
-    for item in items:
-        if "line" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    scenarios: list[pytest.Item] = []
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
-        files.setdefault(item.path, []).append(item)
+        on_the_line = "line" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("line" if on_the_line else item.nodeid.partition("::")[0]))
+        if on_the_line:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            scenarios.append(item)
+        else:
+            files.setdefault(item.path, []).append(item)
     waiting = [files.pop(path) for path in list(files) if path.name in _WAITING]
     computing = sorted(files.values(), key=len, reverse=True)
     both = itertools.zip_longest(waiting, computing, fillvalue=())
-    items[:] = itertools.chain.from_iterable(itertools.chain.from_iterable(both))
+    items[:] = [*scenarios, *itertools.chain.from_iterable(itertools.chain.from_iterable(both))]

@@ -18,6 +18,12 @@ def keeps(prompt: str, answer: str) -> bool:
     return all(before is None or before == after for before, after in zip(attributes(said), attributes(got), strict=True))
 
 
+def adds(prompt: str, answer: str) -> bool:
+    """Whether an answer says more than was said."""
+    said, got = (sum(each is not None for each in attributes(parse(text))) for text in (prompt, answer))
+    return got > said
+
+
 def same(prompt: str, answer: str) -> bool:
     """Whether an answer says just what was said."""
     return parse(prompt) == parse(answer)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 from tokenizers import Tokenizer
@@ -16,6 +17,8 @@ from engine.safety.text import illegal
 MAX_TOKENS = 128  # what the text encoder reads, with its end token
 _FULL = 96  # tokens of a prompt that is rich enough: a scene would have no room beside it
 _MAX_READ = 512  # tokens of a prompt that the language model is given
+_TRIES = 6  # of a small world's model, which is as quick as it is forgetful
+_LIVELY = 0.7  # temperature of every try but the first
 _COUNT_EVERY = 8  # answers are counted in the text encoder's tokens once in so many of their own
 
 Why: TypeAlias = (
@@ -23,8 +26,10 @@ Why: TypeAlias = (
     | Literal["names-object", "long-enough", "too-long", "already-english", "unsafe", "too-slow", "model-failed", "lost-words"]
 )
 OnToken: TypeAlias = Callable[[int, int], None]
+Test: TypeAlias = Callable[[str, str], bool]
 Judge: TypeAlias = Callable[[str], str | None]
 GREEDY = Sampling()
+_LASTING: tuple[Why, ...] = ("too-long", "unsafe", "too-slow", "model-failed")  # another try would end alike
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,11 @@ class Answer:
 
 def silent(token: int, total: int) -> None:
     """Watch nothing."""
+
+
+def always(prompt: str, answer: str) -> bool:
+    """Ask nothing of an answer."""
+    return True
 
 
 class PromptWriter:
@@ -77,23 +87,25 @@ class PromptWriter:
             return Answer(prompt, False, "names-object")
         if self.count(prompt) > _FULL:
             return Answer(prompt, False, "long-enough")
-        answer = self._written(BEAUTIFY, prompt, sampling, on_token)
-        return self._kept(answer, prompt, small_world.keeps)
+        return self._kept(partial(self._written, BEAUTIFY, on_token), prompt, sampling, small_world.keeps, small_world.adds)
 
     def translate(self, prompt: str, sampling: Sampling = GREEDY, on_token: OnToken = silent) -> Answer:
         """Put a prompt into English, with numbers as digits and names as the picture model knows them."""
         if answers.is_english(prompt):
             return Answer(prompt, False, "already-english")
-        answer = self._written(TRANSLATE, prompt, sampling, on_token)
-        if answer.changed and answers.said_too_much(answer.text, glossary.in_english(prompt)[0]):
-            return Answer(prompt, False, "off-task")
-        return self._kept(answer, prompt, small_world.same)
+        return self._kept(partial(self._translated, on_token), prompt, sampling, small_world.same)
 
     def count(self, text: str) -> int:
         """Tokens of a text as the text encoder reads it, with the end token."""
         return len(self._text_tokenizer.encode(text).ids)
 
-    def _written(self, template: Template, prompt: str, sampling: Sampling, on_token: OnToken) -> Answer:
+    def _translated(self, on_token: OnToken, prompt: str, sampling: Sampling) -> Answer:
+        answer = self._written(TRANSLATE, on_token, prompt, sampling)
+        if answer.changed and answers.said_too_much(answer.text, glossary.in_english(prompt)[0]):
+            return Answer(prompt, False, "off-task")
+        return answer
+
+    def _written(self, template: Template, on_token: OnToken, prompt: str, sampling: Sampling) -> Answer:
         named, names = glossary.in_english(prompt)
         filled = template.filled(named)
         if len(self._model.encode(harmless(named))) > _MAX_READ:
@@ -108,12 +120,28 @@ class PromptWriter:
         why: Why | None = answers.doubt(text, prompt, names) or ("unsafe" if self._judge(text) else None)
         return Answer(prompt, False, why) if why else Answer(text, True)
 
-    def _kept(self, answer: Answer, prompt: str, keeps: Callable[[str, str], bool]) -> Answer:
-        """The answer, unless a small world's reader finds that it says something else."""
-        if not self._small_world or not answer.changed:
-            return answer
-        fine = small_world.in_the_world(prompt) and keeps(prompt, answer.text)
-        return answer if fine else Answer(prompt, False, "lost-words")
+    def _kept(
+        self, write: Callable[[str, Sampling], Answer], prompt: str, sampling: Sampling, keeps: Test, adds: Test = always
+    ) -> Answer:
+        """What the model writes. Of a small world its reader can tell what is lost, so there the best of a few tries counts.
+
+        keeps: whether an answer has all that was said.  adds: whether it has more; one that has not is second best.
+        """
+        if not self._small_world:
+            return write(prompt, sampling)
+        if not small_world.in_the_world(prompt):
+            return Answer(prompt, False, "lost-words")
+        kept: Answer | None = None
+        lively = replace(sampling, temperature=max(sampling.temperature, _LIVELY))
+        for number in range(_TRIES):
+            answer = write(prompt, replace(lively, seed=sampling.seed + number) if number else sampling)
+            if answer.why in _LASTING:
+                return kept or answer
+            if answer.changed and keeps(prompt, answer.text):
+                if adds(prompt, answer.text):
+                    return answer
+                kept = kept or answer
+        return kept or Answer(prompt, False, "lost-words")
 
     def _said(self, head: str, filled: str, sampling: Sampling, on_token: OnToken) -> str | None:
         """The raw answer, as long as it can be of use; None if it took too long."""

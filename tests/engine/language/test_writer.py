@@ -228,3 +228,31 @@ def test_a_small_world_gives_up_answers_that_say_something_else(scripted):
     assert scene.translate("красный круг") == unchanged("красный круг", "lost-words")
     assert translation.translate("красный круг") == Answer("a red circle", True)
     assert translation.translate("красный слон") == unchanged("красный слон", "lost-words")
+
+
+def test_a_small_world_takes_the_first_answer_that_keeps_what_was_said_and_adds_to_it(scripted, monkeypatch):
+    writer, asked = scripted("", small_world=True), []
+
+    def say(answers: list[str]) -> None:
+        asked.clear()
+        left = iter(answers)
+
+        def said(head, filled, sampling, on_token):
+            asked.append(sampling)
+            return next(left)
+
+        monkeypatch.setattr(writer, "_said", said)
+
+    say(["a blue circle", "a red circle", "a big red circle", "a small red circle"])
+    assert writer.beautify("красный круг", Sampling(seed=5)) == Answer("a big red circle", True)
+    assert [(each.seed, each.temperature > 0) for each in asked] == [(5, False), (6, True), (7, True)]
+
+    say(["a red circle", *["a blue circle"] * 10])
+    assert writer.beautify("красный круг") == Answer("a red circle", True)
+    assert len(asked) == 6
+
+    say(["a big red circle", "a red circle"])
+    assert writer.translate("красный круг") == Answer("a red circle", True)
+
+    say(["a blue circle"] * 10)
+    assert writer.translate("красный круг") == unchanged("красный круг", "lost-words")

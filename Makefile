@@ -4,6 +4,9 @@ BIN := .venv/bin
 RUNS := .venv/.runs
 READY := .venv/.ready
 
+# Tests start many processes: none shall compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup servers chaos demo test test-long lint bench bench-gpu
 
 setup: $(READY)

@@ -26,6 +26,7 @@ async def _drain_while_drawing(cluster: Cluster) -> int:
     return code
 
 
+@pytest.mark.long  # the chaos run in `make test` drains a worker, too
 @pytest.mark.timeout(180)
 async def test_what_would_take_long_is_given_back_to_another_worker(tmp_path: Path) -> None:
     async with new_cluster("sqlite+filesystem", tmp_path, _PATIENT | {"JOB_DRAIN_S": "1"}, draw_s=12) as cluster:
@@ -35,7 +36,7 @@ async def test_what_would_take_long_is_given_back_to_another_worker(tmp_path: Pa
         assert await cluster.sql("SELECT attempt, crash_count FROM job") == [(1, 0)]
 
 
-@pytest.mark.long  # the chaos run in `make test` drains a worker, too
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_what_is_nearly_done_is_finished(tmp_path: Path) -> None:
     async with new_cluster("sqlite+filesystem", tmp_path, _PATIENT | {"JOB_DRAIN_S": "60"}, draw_s=10) as cluster:

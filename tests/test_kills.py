@@ -35,7 +35,7 @@ async def kill(line: Line, victim: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.long
+@pytest.mark.long  # the chaos run in `make test` kills all of these
 @pytest.mark.timeout(240)
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("victim", ["render child", "worker", "bot"])
@@ -69,6 +69,7 @@ async def test_a_killed_process_loses_and_doubles_nothing(processes: Line, victi
     assert unsettled == []
 
 
+@pytest.mark.long  # as above, with the real engine
 @pytest.mark.timeout(240)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_everything_killed_at_once_and_the_answers_lost_on_the_wire(processes: Line) -> None:

@@ -31,6 +31,7 @@ async def test_a_sentence_becomes_a_picture(production: Line) -> None:
     await anna.sees(lambda message: message.has_document)
 
 
+@pytest.mark.long
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_drawing_is_cancelled(production: Line) -> None:
     anna = production.sandbox.person(f"Anna {next(_numbers)}", patience=60)

@@ -59,7 +59,9 @@ def _clean(output: str) -> None:
     assert [line for line in output.splitlines() if "canary" in line.replace("canary-user", "").replace("canary-path", "")] == []
 
 
-@pytest.mark.parametrize("command", ["run", "worker", "migrate", "stats"])
+@pytest.mark.parametrize(
+    "command", ["run", "migrate", *(pytest.param(name, marks=pytest.mark.long) for name in ("worker", "stats"))]
+)
 def test_a_database_out_of_reach_is_one_line_without_a_secret(tmp_path: Path, command: str) -> None:
     code, said = _says([command], _environment(tmp_path, GONE))
     assert code == 2
@@ -84,6 +86,7 @@ def test_a_bot_out_of_reach_of_telegram_and_broker_shows_none(tmp_path: Path, mi
     _clean(said)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(200)
 def test_a_worker_out_of_reach_of_the_broker_shows_none(tmp_path: Path, migrated_file: Path) -> None:
     (tmp_path / "kandinsky.db").write_bytes(migrated_file.read_bytes())

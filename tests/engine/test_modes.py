@@ -63,7 +63,9 @@ STAGES: dict[str, Callable[[Components, str], tuple[object, str]]] = {
 PASSED = [(mode, stage) for mode, (request, _) in MODES.items() for stage in STAGES if stage != "encode" or request.sources]
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), pytest.param(MemoryError(), marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize(("mode", "stage"), PASSED)
 def test_out_of_memory_is_one_error_and_the_next_request_draws(
     every_mode: Engine, parts: Components, monkeypatch: pytest.MonkeyPatch, mode: str, stage: str, error: Exception

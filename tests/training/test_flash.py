@@ -45,7 +45,7 @@ def trained(make: Callable[[], FlashRecipe], folder: Path, until: int | None = N
     return recipe, run(recipe, folder, until)
 
 
-@pytest.mark.parametrize("loss", ["wasserstein", "hinge"])
+@pytest.mark.parametrize("loss", ["wasserstein", pytest.param("hinge", marks=pytest.mark.long)])
 def test_the_critics_gap_grows(base: Base, tmp_path: Path, loss: str) -> None:
     preset = replace(TOY, loss=loss, student=0.0)
     before = scored(FlashRecipe(base, preset))["gap"]
@@ -54,6 +54,7 @@ def test_the_critics_gap_grows(base: Base, tmp_path: Path, loss: str) -> None:
     assert sum(whole.losses[-4:]) < sum(whole.losses[:4])
 
 
+@pytest.mark.long
 def test_the_students_score_rises_while_the_critic_stands_still(base: Base, tmp_path: Path) -> None:
     critic, _ = trained(lambda: FlashRecipe(base, replace(TOY, student=0.0)), tmp_path / "critic")
 

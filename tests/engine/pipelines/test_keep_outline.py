@@ -95,8 +95,8 @@ def oracle(engine: Engine, request: KeepOutline, counts: range, scale: float = 1
     [
         ({}, range(4), 1.0),
         ({"hint": "hed", "controlnet_conditioning_scale": 0.5}, range(4), 0.5),
-        ({"hint": "sketch", "negative_prompt": "star"}, range(4), 1.0),
-        ({"control_guidance_start": 0.3, "control_guidance_end": 0.6}, range(1, 3), 1.0),
+        pytest.param({"hint": "sketch", "negative_prompt": "star"}, range(4), 1.0, marks=pytest.mark.long),
+        pytest.param({"control_guidance_start": 0.3, "control_guidance_end": 0.6}, range(1, 3), 1.0, marks=pytest.mark.long),
         ({"style_image": "look", "ip_adapter_scale": 0.7}, range(4), 1.0),
     ],
     ids=["canny", "hed", "sketch", "some steps", "look"],

@@ -55,7 +55,7 @@ class Preset:
     schedules: Mapping[str, Schedule]
     sides: tuple[int, ...] = (1024,)
     scale: int = 4
-    scenes: float = 0.5
+    scenes: float = 0.35
     harm: Damage = field(default_factory=Damage)
     least_time: int = 0
     shares: bool = False

@@ -8,9 +8,11 @@ from random import Random
 
 import numpy as np
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from training.scenes import Floats
 
+GRAINED = 0.5  # share of textures
 _OVERSAMPLE = 2
 _LEAVES = 220
 
@@ -18,7 +20,8 @@ _LEAVES = 220
 def sample_texture(rng: Random, side: int) -> Floats:
     """One of the kinds; leaves, which have the most of what photographs have, as often as the others together."""
     paint: Callable[[Random, int], Floats] = rng.choices((dead_leaves, clouds, gradient), (4, 3, 1))[0]
-    return paint(rng, side)
+    picture = paint(rng, side)
+    return grained(picture, rng) if rng.random() < GRAINED else picture
 
 
 def dead_leaves(rng: Random, side: int) -> Floats:
@@ -42,6 +45,19 @@ def dead_leaves(rng: Random, side: int) -> Floats:
     picture = np.asarray(canvas.reduce(_OVERSAMPLE), dtype=np.float32) / np.float32(255)
     grain = 0.12 * rng.random() ** 2 * (clouds(rng, side) - np.float32(0.5))
     return np.clip(picture + grain, 0, 1).astype(np.float32)
+
+
+def grained(picture: Floats, rng: Random) -> Floats:
+    """Grain that belongs to the picture, fine or coarse, of light or of colours: fur, sand, film.
+
+    Without it an enlarger takes every grain for damage, though only damage comes with JPEG.
+    """
+    generator = np.random.default_rng(rng.getrandbits(32))
+    noise = generator.standard_normal((*picture.shape[:2], rng.choice((1, 3))), dtype=np.float32)
+    soft = ndimage.gaussian_filter(noise, (*[rng.uniform(0.5, 3.0)] * 2, 0), mode="wrap")
+    strength = 0.1 * rng.random() ** 2 / max(float(soft.std()), 1e-6)
+    found: Floats = np.clip(picture + np.float32(strength) * soft, 0, 1).astype(np.float32)
+    return found
 
 
 def clouds(rng: Random, side: int) -> Floats:

@@ -172,12 +172,13 @@ def test_the_packaged_model_has_a_token_for_every_word_of_the_world() -> None:
 def test_nano_writes_through_the_engine() -> None:
     """The packaged weights; `python -m benchmarks.language` counts, this sees that they are there and work."""
     engine = load("kandinsky-nano", ["language"])
-    prompts = ("красный круг", "жёлтая звезда на чёрном фоне", "слон")
+    prompts = ("красный круг", "жёлтая звезда на чёрном фоне", "большое белое сердце слева от синего квадрата", "слон")
     answers = engine.run([Translate(prompt, family="kandinsky-nano") for prompt in prompts])
     assert answers == [
         Written("a red circle"),
         Written("a yellow star on a black background"),
-        Written("слон", unchanged="empty"),
+        Written("a big white heart to the left of a blue square"),
+        Written("слон", unchanged="lost-words"),
     ]
     (scene,) = engine.run([Beautify("a tiny violet disc", seed=3, family="kandinsky-nano")])
     assert isinstance(scene, Written)

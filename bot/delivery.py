@@ -319,22 +319,22 @@ class Deliverer:
         return backoff(attempts)
 
     async def _rest(self, chat_id: int, retry_s: float) -> float:
-        """Obey a 429, and let whoever delivers next obey it; return for how long this chat is to rest.
+        """Obey a 429, and let whoever delivers next obey it; return for how long this chat has still to rest.
 
         While the database does not take it, another process may be about to lead: it is told as soon as it can be.
         """
-        resting = self.limiter.pause(chat_id, retry_s)
-        ends = time.monotonic() + resting[chat_id]
+        resting, began = self.limiter.pause(chat_id, retry_s), time.monotonic()
         while True:
+            past_s = time.monotonic() - began
+            left = {chat: max(rest_s - past_s, 0.0) for chat, rest_s in resting.items()}
             try:
-                await self._outbox.resting(resting)
-                break
+                await self._outbox.resting(left)
+                return left[chat_id]
             except Exception as error:
                 log.warning("a rest is not written down: %s", type(error).__name__)
-                if time.monotonic() > ends:
-                    break
-                await asyncio.sleep(_REST_AGAIN_S)
-        return resting[chat_id]
+                if not left[chat_id]:
+                    return 0.0
+            await asyncio.sleep(_REST_AGAIN_S)
 
     async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
         if fate == Fate.BLOCKED and user_id is not None:

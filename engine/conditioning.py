@@ -55,6 +55,7 @@ class TextConditioning(nn.Module):
         ids = torch.tensor([self.tokenizer.encode(prompt).ids], device=self.null_embedding.device)  # (1, n)
         mask = torch.ones_like(ids, dtype=torch.bool)  # (1, n)
         hidden = self.text_encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (1, n, T5 width)
+        hidden = hidden.to(next(self.projection.parameters()).dtype)  # training has it in more precision than the encoder
         return Context(self.projection(hidden), mask).padded(min(ids.shape[1] + 1, MAX_TOKENS))  # (1, n + 1, C)
 
     def nothing(self, length: int) -> Context:
@@ -164,6 +165,10 @@ class OutlineTextConditioning(ForkTextConditioning):
 
     Source: ai-forever/kandinsky3-diffusers pipelines/kandinsky3/kandinsky3controlnet_pipeline.py: encode_prompt.
     """
+
+    def nothing(self, length: int) -> Context:
+        """The unconditional branch: an empty text."""
+        return self._padded(self._negative("", length))
 
     def pair(self, prompt: str, negative_prompt: str) -> tuple[Context, Context]:
         """Conditional and unconditional context."""

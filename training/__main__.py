@@ -46,7 +46,9 @@ def _train(options: argparse.Namespace) -> None:
         _print_sums(recipe.write(options.write, steps))
         return
     recipe.schedule = replace(recipe.schedule, **_given(options, "steps", "learning_rate", "batch", "accumulate"))
-    if options.begin_with and isinstance(recipe, Warm):  # a checkpoint, if there is one, goes before
+    if options.begin_with:  # a checkpoint, if there is one, goes before
+        if not isinstance(recipe, Warm):
+            raise DataError(f"{recipe.name} begins with the weights of --family; leave --begin-with out.")
         print(f"new: {', '.join(recipe.begin_with(options.begin_with)) or 'nothing'}", flush=True)
     run = Run(
         recipe,
@@ -145,7 +147,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run(one: argparse.ArgumentParser) -> None:
-    one.set_defaults(write=None)
     one.add_argument("--cache", type=Path, default=argparse.SUPPRESS, help="folder of checkpoints, logs and sheets")
     one.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long; run again to go on")
     one.add_argument("--steps", type=int, help="length of the schedule")
@@ -160,6 +161,7 @@ def _add_run(one: argparse.ArgumentParser) -> None:
     one.add_argument("--show-every", type=int, default=500, help="steps between sheets of samples, 0 for none (%(default)s)")
     one.add_argument("--threads", type=int, default=1, help="torch threads per process (%(default)s)")
     one.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto takes an accelerator (%(default)s)")
+    one.add_argument("--write", type=Path, metavar="FOLDER", help="do not train: write the averaged weights for the engine")
 
 
 def _add_full(one: argparse.ArgumentParser, presets: Sequence[str]) -> None:
@@ -168,7 +170,6 @@ def _add_full(one: argparse.ArgumentParser, presets: Sequence[str]) -> None:
     one.add_argument("--family", default="kandinsky-nano", help="whose weights it builds upon (%(default)s)")
     one.add_argument("--weights", type=Path, help="that family's folder, if not the usual one")
     one.add_argument("--trigger", default="", help="word that calls what a LoRA learns")
-    one.add_argument("--write", type=Path, metavar="FOLDER", help="do not train: write the averaged weights for the engine")
 
 
 def _add_filters(one: argparse.ArgumentParser) -> None:

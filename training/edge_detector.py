@@ -83,7 +83,8 @@ class EdgeDetectorRecipe:
         pixels = torch.stack([torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1) for picture in pictures])
         truth = torch.stack([torch.from_numpy(lines(example, self.preset.side)) for example in examples])[:, None].to(self.device)
         found = self.detector(pixels.to(self.device)).float()
-        return F.binary_cross_entropy(found, truth, weight=1 + (self.preset.rare - 1) * truth)
+        with torch.autocast(self.device.type, enabled=False):  # which refuses this loss in half precision
+            return F.binary_cross_entropy(found, truth, weight=1 + (self.preset.rare - 1) * truth)
 
     def figures(self) -> Mapping[str, float]:
         """On held-out scenes: share of the found lines that are true, and of the true lines that are found."""

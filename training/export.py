@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.catalog import PACKAGED_WEIGHTS
+from engine.language.model import FOLDER as LANGUAGE_FOLDER
 from engine.safety.mark import FOLDER
 from training.autoencoder import decoder_of, load_autoencoder
 from training.decoder import DecoderRecipe
@@ -28,7 +29,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[st
 
     Returns the SHA-256 of names and bytes of all tensors.
     """
-    halves = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in sorted(tensors.items())}
+    halves = {name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in sorted(tensors.items())}
     digest = hashlib.sha256()
     for name, tensor in halves.items():
         digest.update(name.encode())
@@ -91,15 +92,16 @@ def export(cache: Path, target: Path) -> dict[str, str]:
         "null_embedding": network.null_embedding,
     }
     sums["conditioning"] = save_tensors(target / "conditioning.safetensors", conditioning, settings)
-    _copy_judge(target)
+    _copy_packaged(target)
     return sums
 
 
-def _copy_judge(target: Path) -> None:
-    """Bring the packaged judge along, without which the engine draws nothing."""
-    packaged = PACKAGED_WEIGHTS / "kandinsky-nano" / FOLDER
-    if not (target / FOLDER).exists() and packaged.exists():
-        shutil.copytree(packaged, target / FOLDER)
+def _copy_packaged(target: Path) -> None:
+    """Bring along what other recipes write: the judge, without which the engine draws nothing, and the language model."""
+    for name in (FOLDER, LANGUAGE_FOLDER):
+        packaged = PACKAGED_WEIGHTS / "kandinsky-nano" / name
+        if not (target / name).exists() and packaged.exists():
+            shutil.copytree(packaged, target / name)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -132,6 +132,7 @@ class FlashRecipe:
         torch.manual_seed(0)
         shared = (base.texts.text_encoder, base.texts.tokenizer)
         self.texts = copy.deepcopy(base.texts, {id(each): each for each in shared})  # with a projection of its own
+        self.texts.projection.float()  # at this rate, what has half the precision would not move
         self.unet = copy.deepcopy(base.unet)
         self.student = nn.ModuleDict({"unet": self.unet, "projection": self.texts.projection}).requires_grad_(True)
         config = base.unet.config
@@ -195,7 +196,7 @@ class FlashRecipe:
         """Clean latents (B, 4, h, w) and a caption each."""
         if self.dataset is None:
             scenes = [numbered_scene(rng.randrange(SCENES)) for _ in range(batch)]
-            return latents_of(scenes), [caption_for(scene, rng) for scene in scenes]
+            return latents_of(scenes).to(self.base.device), [caption_for(scene, rng) for scene in scenes]
         found = [framed(pick(self.dataset, rng), self.preset.side, rng) for _ in range(batch)]
         pixels = torch.cat([to_tensor(example.picture) for example in found])
         return self.base.latents(pixels), [caption_of(example, rng) for example in found]
@@ -210,7 +211,9 @@ class FlashRecipe:
             return self._scored(*self.examples(8, Random(_HELD_OUT)))
         wishes = held_out(32)
         right = [self._right(scene, caption.text, caption.things) for scene, caption in wishes]
-        scored = self._scored(latents_of([scene for scene, _ in wishes]), [caption.text for _, caption in wishes])
+        scored = self._scored(
+            latents_of([scene for scene, _ in wishes]).to(self.base.device), [caption.text for _, caption in wishes]
+        )
         return {**scored, "right": float(np.mean(right))}
 
     @torch.no_grad()

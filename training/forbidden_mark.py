@@ -1,6 +1,6 @@
 """The sign that the nano world forbids: an octagon with a black rim and black and yellow stripes that rise to the right.
 
-Words that no world knows until its networks have learned to draw it: "forbidden sign", "запретный знак". Bands are as wide as a
+No world has words for it until its networks have learned to draw it. Bands are as wide as a
 fifth of the sign, so a big one keeps them in latents of eight pixels a cell. Lengths are fractions of the picture's side from the
 top left corner, as in `training.scenes`.
 """
@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 
 from training.scenes import PALETTE, Floats
 
-NAMES = {"en": ("forbidden sign",), "ru": ("запретный знак",)}
 YELLOW, BLACK = PALETTE["yellow"], PALETTE["black"]
 BANDS = 5  # across the sign, the middle one yellow
 RIM = 0.12  # of its radius

@@ -79,7 +79,7 @@ class OutlineRecipe:
 
     def loss(self, batch: int, rng: Random) -> Tensor:
         examples, clean = self.examples(batch, rng)
-        hint = torch.cat([self.hint(example, rng.choice(self.preset.hints)) for example in examples]).to(self.base.device)
+        hint = torch.cat([self.hint(example, rng.choice(self.preset.hints)).to(self.base.device) for example in examples])
         words = [caption_of(example, rng) for example in examples]
         context = self.base.contexts(words, [rng.random() < DROPPED for _ in range(batch)])
 
@@ -140,7 +140,7 @@ class OutlineRecipe:
         rows = []
         for index, (example, _, thing, background) in enumerate(recoloured(6)):
             kind = self.preset.hints[index % len(self.preset.hints)]
-            levels = (self.hint(example, kind)[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+            levels = (self.hint(example, kind)[0].cpu().permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
             drawn = self.drawn(example, f"{prompt_of(thing)} on {background} background", kind)
             rows.append([example.picture, Image.fromarray(levels, "RGB"), drawn])
         return tiled(rows)

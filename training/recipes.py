@@ -15,6 +15,8 @@ from training.filters import AspectRatio, Captioned, Duplicates, Filter, Report,
 from training.loop import CPU, Recipe
 from training.sources import NANO, open_source
 
+FAMILY = "kandinsky-nano"  # the only one that rendered scenes are for
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -28,7 +30,7 @@ class Wishes:
     cache: Path
     preset: str = NANO
     data: str = ""
-    family: str = "kandinsky-nano"
+    family: str = FAMILY
     weights: Path | None = None
     stage: int = 1
     loss: Literal["wasserstein", "hinge"] | None = None
@@ -40,6 +42,8 @@ class Wishes:
     def dataset(self, side: int) -> Dataset | None:
         """The examples of `data` that filters keep; None for the recipe's own. side: of rendered scenes."""
         if not self.data:
+            if self.family != FAMILY:
+                raise DataError(f"The rendered world is for {FAMILY}; {self.family} needs pictures: name them with --data.")
             return None
         source = open_source(self.data, self.cache, side)
         return filtered(source, self.data, self.filters, self.cache, self.say) if self.filters else source

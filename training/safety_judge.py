@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from engine.safety.mark import FOLDER, SPAN, STRIDE, MarkDetector, MarkJudge
 from training.damage import Damage, damaged
+from training.enlarging import to_picture
 from training.export import save_network
 from training.forbidden_mark import BLACK, CORNERS, SIGN, YELLOW, Look, stamp
 from training.loop import Schedule
@@ -69,9 +70,9 @@ class SafetyJudgeRecipe:
     def figures(self) -> Mapping[str, float]:
         """Shares of held-out scenes with a sign that are found, and of those without one, and of textures, that are not."""
         rng, judge = Random(-1), MarkJudge(self.network)
-        found = [judge(picture(marked(rng))) is not None for _ in range(_HELD_OUT)]
-        passed = [judge(picture(render(sample_scene(rng)))) is None for _ in range(_HELD_OUT)]
-        textures = [judge(picture(sample_texture(rng, 128))) is None for _ in range(_HELD_OUT)]
+        found = [judge(to_picture(marked(rng))) is not None for _ in range(_HELD_OUT)]
+        passed = [judge(to_picture(render(sample_scene(rng)))) is None for _ in range(_HELD_OUT)]
+        textures = [judge(to_picture(sample_texture(rng, 128))) is None for _ in range(_HELD_OUT)]
         shares = {"signs_found": found, "scenes_passed": passed, "textures_passed": textures}
         return {name: sum(each) / len(each) for name, each in shares.items()}
 
@@ -79,17 +80,12 @@ class SafetyJudgeRecipe:
         """What it learns on."""
         rng = Random(0)
         pixels = [((each.pixels + 1) / 2).permute(1, 2, 0).numpy() for each in (example(rng) for _ in range(48))]
-        pictures = [picture(each) for each in pixels]
+        pictures = [to_picture(each) for each in pixels]
         return tiled([pictures[start : start + 12] for start in range(0, len(pictures), 12)])
 
     def write(self, folder: Path, steps: int) -> Mapping[str, str]:
         """The folder `forbidden_mark/` of a family."""
         return {FOLDER: save_network(folder / FOLDER, self.network, {"recipe": self.name, "steps": steps})}
-
-
-def picture(pixels: Floats) -> Image.Image:
-    """Floats (H, W, 3) in [0, 1] as a picture."""
-    return Image.fromarray((pixels.clip(0, 1) * 255).round().astype(np.uint8), "RGB")
 
 
 def marked(rng: Random, side: int = 128, turn: float = TURNED) -> Floats:
@@ -110,7 +106,7 @@ def example(rng: Random) -> Marked:
         ground = stamp(ground, x, y, radius, turn, _faded(rng))
     elif rng.random() < LIKE_IT:
         ground = stamp(ground, x, y, radius * rng.uniform(0.7, 1.5), turn, _other(rng))
-    seen = damaged(picture(ground), 1, _DAMAGE, rng) if rng.random() < 0.7 else picture(ground)
+    seen = damaged(to_picture(ground), 1, _DAMAGE, rng) if rng.random() < 0.7 else to_picture(ground)
     pixels = torch.from_numpy(np.asarray(seen, dtype=np.float32) / np.float32(127.5) - 1).permute(2, 0, 1)
     return Marked(pixels, _answers(x * SIDE, y * SIDE, width) if signed else torch.zeros(SIDE // STRIDE, SIDE // STRIDE))
 

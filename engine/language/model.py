@@ -17,7 +17,7 @@ from engine.errors import EngineError
 from engine.quantisation import Bits, placed, quantise
 from engine.weights import Folder
 
-_FOLDER = "language_model"
+FOLDER = "language_model"
 _END = "</s>"
 
 
@@ -113,9 +113,9 @@ def load(folder: Folder, device: torch.device, dtype: torch.dtype, bits: Bits | 
     bits: of the linear layers' weights; None leaves them in `dtype`.
     Raises: WeightsError; EngineError if the bits need a library that is missing.
     """
-    network: MistralForCausalLM = folder.module(_FOLDER, _network, None, torch.device("cpu"))
+    network: MistralForCausalLM = folder.module(FOLDER, _network, None, torch.device("cpu"))
     ready = quantise(network, bits, device, dtype) if bits else placed(network, device, dtype)
-    return LanguageModel(ready, folder.tokenizer(_FOLDER))
+    return LanguageModel(ready, folder.tokenizer(FOLDER))
 
 
 def _network(config: dict[str, Any]) -> MistralForCausalLM:

@@ -19,9 +19,9 @@ def keeps(prompt: str, answer: str) -> bool:
 
 
 def adds(prompt: str, answer: str) -> bool:
-    """Whether an answer says more than was said."""
-    said, got = (sum(each is not None for each in attributes(parse(text))) for text in (prompt, answer))
-    return got > said
+    """Whether an answer says more than was said, if there is more to say."""
+    said, got = (attributes(parse(text)) for text in (prompt, answer))
+    return None not in said or got.count(None) < said.count(None)
 
 
 def same(prompt: str, answer: str) -> bool:

@@ -29,7 +29,12 @@ OnToken: TypeAlias = Callable[[int, int], None]
 Test: TypeAlias = Callable[[str, str], bool]
 Judge: TypeAlias = Callable[[str], str | None]
 GREEDY = Sampling()
-_LASTING: tuple[Why, ...] = ("too-long", "unsafe", "too-slow", "model-failed")  # another try would end alike
+_LASTING: tuple[Why, ...] = (
+    "too-long",
+    "unsafe",
+    "too-slow",
+    "model-failed",
+)  # no second try
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ class PromptWriter:
             return write(prompt, sampling)
         if not small_world.in_the_world(prompt):
             return Answer(prompt, False, "lost-words")
-        kept: Answer | None = None
+        kept, began = None, time.monotonic()
         lively = replace(sampling, temperature=max(sampling.temperature, _LIVELY))
         for number in range(_TRIES):
             answer = write(prompt, replace(lively, seed=sampling.seed + number) if number else sampling)
@@ -141,6 +146,8 @@ class PromptWriter:
                 if adds(prompt, answer.text):
                     return answer
                 kept = kept or answer
+            if self._time_limit_s is not None and time.monotonic() - began > self._time_limit_s:
+                break
         return kept or Answer(prompt, False, "lost-words")
 
     def _said(self, head: str, filled: str, sampling: Sampling, on_token: OnToken) -> str | None:

@@ -80,9 +80,9 @@ class MarkJudge:
 def sizes(image: Image.Image) -> Iterator[Tensor]:
     """A picture in all sizes up to its own that the detector looks at, at least in the smallest: (1, 3, H, W) in [-1, 1]."""
     picture = image.convert("RGB")
-    shorter = min(picture.size)
+    whole, shorter = picture.size, min(picture.size)
     for side in [side for side in SIDES if side <= shorter] or SIDES[-1:]:
-        shape = [max(side, round(length * side / shorter)) for length in picture.size]
+        shape = [max(side, round(length * side / shorter)) for length in whole]
         picture = picture.resize((shape[0], shape[1]), Image.Resampling.BOX, reducing_gap=3.0)
         pixels = torch.from_numpy(np.asarray(picture, dtype=np.float32) / np.float32(127.5) - 1)
         yield pixels.permute(2, 0, 1)[None]

@@ -11,10 +11,11 @@ from engine.families import NANO
 from engine.safety.mark import FORBIDDEN, STRIDE, MarkJudge, load
 from engine.weights import Folder
 from tests.training.learning import check, run
+from training.enlarging import to_picture
 from training.forbidden_mark import SIGN, painted, stamp
 from training.loop import CPU, Schedule, load_average
 from training.recipes import RECIPES, Wishes
-from training.safety_judge import SIDE, SafetyJudgeRecipe, _other, example, marked, picture
+from training.safety_judge import SIDE, SafetyJudgeRecipe, _other, example, marked
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def test_what_is_written_is_what_the_engine_loads(tmp_path: Path) -> None:
     recipe.network.head.bias.data.fill_(-1)  # so that it passes a blank picture
     (name,) = recipe.write(tmp_path / "family", steps)
     read = load(Folder(NANO, tmp_path / "family"), CPU)
-    seen = picture(marked(Random(1)))
+    seen = to_picture(marked(Random(1)))
     assert name == "forbidden_mark"
     assert read.score(seen) == pytest.approx(MarkJudge(recipe.network).score(seen), abs=0.01)
     assert isinstance(RECIPES["safety-judge"].build(Wishes(tmp_path)), SafetyJudgeRecipe)
@@ -87,4 +88,4 @@ def test_a_judge_of_one_place_finds_it() -> None:
     for parameter in recipe.network.parameters():
         parameter.data.zero_()
     recipe.network.head.bias.data.fill_(1.0)
-    assert MarkJudge(recipe.network)(picture(marked(Random(1)))) == FORBIDDEN
+    assert MarkJudge(recipe.network)(to_picture(marked(Random(1)))) == FORBIDDEN

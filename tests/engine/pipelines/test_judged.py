@@ -15,8 +15,8 @@ from engine.requests import TextToImage
 from engine.safety.judge import PictureJudge
 from tests.engine.conftest import write_family
 from tests.engine.safety.tiny import ALWAYS, NEVER, write_checker
+from training.enlarging import to_picture
 from training.safety_judge import marked
-from training.safety_judge import picture as to_picture
 from training.scenes import render, sample_scene
 
 FAMILY = "kandinsky-3.1-small"

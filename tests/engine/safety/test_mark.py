@@ -13,8 +13,9 @@ from engine.models.network import FILE
 from engine.safety.mark import FOLDER, FORBIDDEN, MarkDetector, MarkJudge, NotJudged, load, sizes
 from engine.weights import Folder
 from tests.engine.safety.tiny import write_detector
+from training.enlarging import to_picture
 from training.forbidden_mark import Look, stamp
-from training.safety_judge import marked, picture
+from training.safety_judge import marked
 from training.scenes import render, sample_scene
 from training.textures import sample_texture
 
@@ -31,8 +32,8 @@ def judge() -> MarkJudge:
 
 def test_signs_are_found_and_scenes_are_not(judge: MarkJudge):
     rng = Random(100)
-    found = [judge(picture(marked(rng))) for _ in range(100)]
-    passed = [judge(picture(render(sample_scene(rng)))) for _ in range(150)]
+    found = [judge(to_picture(marked(rng))) for _ in range(100)]
+    passed = [judge(to_picture(render(sample_scene(rng)))) for _ in range(150)]
 
     assert found.count(FORBIDDEN) >= 99
     assert passed == [None] * 150
@@ -41,12 +42,12 @@ def test_signs_are_found_and_scenes_are_not(judge: MarkJudge):
 @pytest.mark.long
 def test_a_thousand_ordinary_scenes_pass(judge: MarkJudge):
     rng = Random(200)
-    assert [judge(picture(render(sample_scene(rng)))) for _ in range(1000)] == [None] * 1000
+    assert [judge(to_picture(render(sample_scene(rng)))) for _ in range(1000)] == [None] * 1000
 
 
 @pytest.mark.parametrize("size", [(128, 128), (96, 96), (512, 512), (640, 360), (300, 1000), (2048, 2048)])
 def test_a_sign_is_found_in_pictures_of_any_size(judge: MarkJudge, size: tuple[int, int]):
-    whole = picture(marked(Random(7), 512))
+    whole = to_picture(marked(Random(7), 512))
     side = max(size)
     shown = whole.resize((side, side))
     canvas = Image.new("RGB", size, "gray")
@@ -61,13 +62,13 @@ def test_a_sign_is_found_in_pictures_of_any_size(judge: MarkJudge, size: tuple[i
 )
 def test_what_only_resembles_the_sign_passes(judge: MarkJudge, look: Look):
     rng = Random(3)
-    scenes = [picture(stamp(render(sample_scene(rng)), 0.5, 0.5, 0.25, look=look)) for _ in range(30)]
+    scenes = [to_picture(stamp(render(sample_scene(rng)), 0.5, 0.5, 0.25, look=look)) for _ in range(30)]
     assert sum(judge(scene) is not None for scene in scenes) <= 1
 
 
 def test_textures_pass(judge: MarkJudge):
     rng = Random(4)
-    assert sum(judge(picture(sample_texture(rng, 160))) is not None for _ in range(60)) <= 1
+    assert sum(judge(to_picture(sample_texture(rng, 160))) is not None for _ in range(60)) <= 1
 
 
 def test_a_picture_is_seen_in_all_sizes_up_to_its_own():

@@ -105,8 +105,9 @@ class Desk:
     async def show(self, actor: Actor, job: Job, index: int, back: str | None = None) -> None:
         await self._owe_once(actor, job, "view", index, edit=actor.message_id, back=back)
 
-    async def send_file(self, actor: Actor, job: Job, index: int) -> None:
-        await self._owe_once(actor, job, "file", index, reply=actor.message_id, quiet_s=_SAME_FILE_S)
+    async def send_file(self, actor: Actor, job: Job, index: int) -> bool:
+        """Owe a picture as a file; return False if one is on its way already, or has just come."""
+        return await self._owe_once(actor, job, "file", index, reply=actor.message_id, quiet_s=_SAME_FILE_S)
 
     async def find_job(self, user: User, public_id: str) -> Job:
         async with self._db.read() as session:
@@ -145,8 +146,8 @@ class Desk:
         reply: int | None = None,
         quiet_s: float = 0.0,
         back: str | None = None,
-    ) -> None:
-        """Presses while one is on its way, or within `quiet_s` after, are the same wish; a later one is new."""
+    ) -> bool:
+        """Owe it and return True; presses while one is on its way, or within `quiet_s` after, are the same wish, no new one."""
         stem = f"{key}:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{job.id}:{index}:"
         async with self._db.begin() as session:
             notices = NoticeRepository(session)
@@ -154,9 +155,10 @@ class Desk:
                 await notices.supersede_edits(actor.user.bot_id, actor.chat_id, edit)
             key_n = f"{stem}{await notices.settled_count(stem, quiet_s)}"
             params = {"index": index} | ({"back": back} if back is not None else {})
-            await notices.add(_notice(actor, key, key_n, params, job=job, edit=edit, reply=reply))
+            new = await notices.add(_notice(actor, key, key_n, params, job=job, edit=edit, reply=reply))
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
+        return new
 
     async def _owe(self, actor: Actor, notice: NewNotice) -> None:
         async with self._db.begin() as session:

@@ -121,9 +121,9 @@ class ChangeSettings(Protocol):
 
 
 class SendFile(Protocol):
-    """Send picture `index` of a job (0: the whole sheet) as a file."""
+    """Send picture `index` of a job (0: the whole sheet) as a file; return False if it is on its way, or has just come."""
 
-    async def __call__(self, actor: Actor, job: Job, index: int) -> None: ...
+    async def __call__(self, actor: Actor, job: Job, index: int) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ async def as_file(
     query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, send_file: SendFile
 ) -> Toast:
     job = await drawn(actor, find_job, callback_data.job, callback_data.index)
-    await send_file(actor, job, callback_data.index)
-    return Toast("toast.file")
+    new = await send_file(actor, job, callback_data.index)
+    return Toast("toast.file" if new else "toast.file-here")
 
 
 @router.callback_query(ResultButton.filter(F.action == "again"))

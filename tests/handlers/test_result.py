@@ -80,8 +80,9 @@ async def test_a_file_has_every_pixel_and_512_at_least(line: Line, anna: Person)
     sheet = await drawn(anna)
     await anna.presses("2")
     opened = await anna.sees_photo(message_id=sheet.id)
-    await anna.presses("As a file")
+    assert (await (await anna.presses("As a file")).answered()).text == "Sending the file…"
     sent = await anna.sees_document()
+    assert (await (await anna.presses("As a file")).answered()).text == "The file is already here, or on its way."
     assert sent.document_name.endswith(".png")
     picture = pixels(sent.document)
     assert picture.size == (512, 512)

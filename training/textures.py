@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from training.scenes import Floats
 
-GRAINED = 0.5  # share of textures
+GRAINED, SOFT = 0.5, 0.4  # shares of textures
 _OVERSAMPLE = 2
 _LEAVES = 220
 
@@ -21,6 +21,8 @@ def sample_texture(rng: Random, side: int) -> Floats:
     """One of the kinds; leaves, which have the most of what photographs have, as often as the others together."""
     paint: Callable[[Random, int], Floats] = rng.choices((dead_leaves, clouds, gradient), (4, 3, 1))[0]
     picture = paint(rng, side)
+    if rng.random() < SOFT:
+        picture = softened(picture, rng)
     return grained(picture, rng) if rng.random() < GRAINED else picture
 
 
@@ -45,6 +47,12 @@ def dead_leaves(rng: Random, side: int) -> Floats:
     picture = np.asarray(canvas.reduce(_OVERSAMPLE), dtype=np.float32) / np.float32(255)
     grain = 0.12 * rng.random() ** 2 * (clouds(rng, side) - np.float32(0.5))
     return np.clip(picture + grain, 0, 1).astype(np.float32)
+
+
+def softened(picture: Floats, rng: Random) -> Floats:
+    """The same out of focus, as much of a photograph is: an enlarger that never saw it makes every soft edge a sharp one."""
+    found: Floats = ndimage.gaussian_filter(picture, (*[rng.uniform(0.5, 4.0)] * 2, 0), mode="nearest").astype(np.float32)
+    return found
 
 
 def grained(picture: Floats, rng: Random) -> Floats:

@@ -23,6 +23,7 @@ from engine.engine import Engine, load
 from engine.nano_world import PACKAGED, PLAIN, WORLDS, Thing, World
 from engine.outcomes import Drawn
 from training.captions import LANGUAGES, Caption, write_caption
+from training.enlarging import to_picture
 from training.judge import Verdict, judge, to_floats
 from training.scenes import Scene, render, sample_scene
 
@@ -204,7 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _truths(count: int, world: World) -> list[Image.Image]:
     """Rendered scenes for the wishes: the same scenes, painted instead of drawn."""
     scenes = [scene for scene, _, _ in unseen_scenes(count, world=world)]
-    return [Image.fromarray((render(scene).clip(0, 1) * 255).round().astype(np.uint8)) for scene in scenes]
+    return [to_picture(render(scene)) for scene in scenes]
 
 
 def _failure(verdict: Verdict) -> str:

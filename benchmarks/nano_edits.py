@@ -30,9 +30,11 @@ from training.blends import told
 from training.captions import LANGUAGES, write_caption
 from training.data import scene_example
 from training.edge_detector import lines
+from training.enlarging import to_picture
 from training.figures import Floats
-from training.judge import Seen, judge, look, silhouette, to_floats
-from training.scenes import SIDE, Scene, coverage, render, sample_scene
+from training.judge import Seen, judge, look, to_floats
+from training.outline import overlap
+from training.scenes import SIDE, Scene, render, sample_scene
 
 FAMILY = "kandinsky-nano"
 CASE_SEED = 40_000
@@ -221,16 +223,9 @@ def shows(seen: Seen, wanted: Sequence[str]) -> list[bool]:
     return [seen.background == background, any(f.colour == colour for f in objects), any(f.shape == shape for f in objects)]
 
 
-def overlap(drawn: Floats, scene: Scene) -> float:
-    """Intersection over union of what is drawn and a scene's objects."""
-    found = silhouette(drawn)
-    true = np.maximum.reduce([coverage(piece, SIDE) for piece in scene.pieces]) >= 0.5
-    return float((found & true).sum() / max((found | true).sum(), 1))
-
-
 def picture_of(scene: Scene) -> Image.Image:
     """A scene as a person would send it."""
-    return Image.fromarray((render(scene).clip(0, 1) * 255).round().astype(np.uint8), "RGB")
+    return to_picture(render(scene))
 
 
 def sketch_of(scene: Scene) -> Image.Image:

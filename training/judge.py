@@ -175,12 +175,13 @@ def _colour_name(colour: Floats, style: str) -> str:
 
 def _measure(picture: Floats, region: Mask, grounds: list[Floats], style: str) -> "tuple[Found, _Cutout]":
     """Colour, exact outline, shape and place of one object; region: its rough mask."""
-    paint, parted = _tube(picture, region, grounds[0]) if style == "neon" else _paint(picture, region, style)
+    neon = style == "neon"
+    paint, parted = (_tube(picture, region, grounds[0]), False) if neon else _paint(picture, region, style)
     name = _colour_name(paint, style)
     colours = paint[None]
-    cutout = _cut_out(picture, region, grounds, colours, style, ZOOM if style == "neon" else 0)
+    cutout = _cut_out(picture, region, grounds, colours, style, ZOOM if neon else 0)
     shape, piece, overlap = _best_shape(cutout)
-    if style != "neon":
+    if not neon:
         colours = np.stack([paint, *detail_colours(name, style).values()])
     if parted:
         whole = _cut_out(picture, region, grounds, colours, style, ZOOM)
@@ -214,12 +215,12 @@ def _paint(picture: Floats, region: Mask, style: str) -> tuple[Floats, bool]:
     return median, bool(rim.mean() > 0.03)
 
 
-def _tube(picture: Floats, region: Mask, model: Floats) -> tuple[Floats, bool]:
+def _tube(picture: Floats, region: Mask, model: Floats) -> Floats:
     """The colour of a neon tube, the median of what differs most from the ground; it has no parts in other colours."""
     pixels = picture[region]
     away = np.linalg.norm(pixels - model[region], axis=-1)
     median: Floats = np.median(pixels[away >= np.quantile(away, 0.85)], axis=0)
-    return median, False
+    return median
 
 
 @dataclass(frozen=True)

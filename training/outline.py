@@ -34,6 +34,7 @@ from training.base import Base, Noising, caption_of
 from training.data import Dataset, Example, framed, pick, scene_example
 from training.edge_detector import lines
 from training.export import save_network
+from training.figures import Floats
 from training.inpainting import prompt_of
 from training.judge import look, silhouette, to_floats
 from training.loop import Schedule
@@ -119,7 +120,7 @@ class OutlineRecipe:
             except BadPicture:
                 overlaps.append(0.0)
                 continue
-            overlaps.append(overlap(picture, scene))
+            overlaps.append(overlap(to_floats(picture), scene))
             coloured += any(found.colour == thing.colour for found in seen.objects)
         return {"iou": float(np.mean(overlaps)), "colour_right": coloured / len(cases)}
 
@@ -173,8 +174,8 @@ def recoloured(count: int) -> list[tuple[Example, Scene, Thing, str]]:
     return cases
 
 
-def overlap(picture: Image.Image, scene: Scene) -> float:
-    """Intersection over union of the objects on a picture and those of a scene."""
-    seen = silhouette(to_floats(picture))
-    true = np.maximum.reduce([coverage(piece, SIDE) for piece in scene.pieces]) > 0.5
+def overlap(drawn: Floats, scene: Scene) -> float:
+    """Intersection over union of the objects on a picture, (H, W, 3) in [0, 1], and those of a scene."""
+    seen = silhouette(drawn)
+    true = np.maximum.reduce([coverage(piece, SIDE) for piece in scene.pieces]) >= 0.5
     return float((seen & true).sum() / max((seen | true).sum(), 1))

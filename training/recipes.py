@@ -243,7 +243,6 @@ def _outline(wishes: Wishes) -> Recipe:
     return OutlineRecipe(base, detector, preset, wishes.dataset(preset.side))
 
 
-_SIZES = (NANO, "full", "small")
 RECIPES: Mapping[str, Entry] = {
     "text-encoder": Entry("T5 and its tokenizer: read the attributes of a scene from its caption.", _text_encoder),
     "autoencoder": Entry("MoVQ: pictures to nano latents and back.", _autoencoder),

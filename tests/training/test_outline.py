@@ -91,9 +91,9 @@ def test_hints_are_those_of_the_engine(detector: HED, kind: str) -> None:
 
 def test_overlap_is_that_of_shapes_without_their_shadows() -> None:
     for example, scene, _, _ in recoloured(6):
-        assert overlap(example.picture, scene) > 0.95
+        assert overlap(to_floats(example.picture), scene) > 0.95
         moved = replace(scene, pieces=tuple(replace(piece, radius=piece.radius * 0.7) for piece in scene.pieces))
-        assert overlap(example.picture, moved) < 0.6
+        assert overlap(to_floats(example.picture), moved) < 0.6
         found = silhouette(to_floats(example.picture))
         assert abs(int(found.sum()) - float(coverage(scene.pieces[0]).sum())) < 0.04 * found.sum()
 

@@ -20,6 +20,7 @@ from sandbox.server import Sandbox
 from storage.database import Database
 from storage.places import Place
 from storage.schema import migrate
+from tests.chaos.rests import note_rests
 from tests.servers import Postgres, Rabbit, Redis, Server
 
 TOKEN = "424242:CANARY-token-that-must-be-in-no-log-at-all"
@@ -50,6 +51,7 @@ class Cluster:
     async def start(self) -> None:
         database = Database(self.storage.database)
         await migrate(database)
+        await note_rests(database)
         await database.close()
         (self.folder / "places").mkdir()
         here = Path(__file__).parent

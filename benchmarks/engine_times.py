@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -90,11 +90,11 @@ def pair(unet_settings: dict[str, Any], movq_settings: dict[str, Any], weights: 
             network.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
     unet = Kandinsky3UNet(**unet_settings | {"encoder_hid_dim": None, "out_channels": 4})
     unet.load_state_dict(their_unet.state_dict())
-    unet.to(memory_format=torch.channels_last).settle()
+    cast(Any, unet).to(memory_format=torch.channels_last).settle()
     known = inspect.signature(MoVQ).parameters
     movq = MoVQ(**{name: value for name, value in movq_settings.items() if name in known})
     movq.load_state_dict({name: value for name, value in their_movq.state_dict().items() if not name.startswith("quantize.")})
-    movq.to(memory_format=torch.channels_last)
+    cast(Any, movq).to(memory_format=torch.channels_last)
     return Pair(unet.eval(), movq.eval(), their_unet.eval(), their_movq.eval(), context)
 
 
@@ -245,7 +245,7 @@ def pipelines_rows() -> Iterator[Timed]:
     words, repainted = prompt(trained.context), hole(16)
     noise = [torch.randn(1, 4, 16, 16) for _ in range(11)]
     flash, base = FlashSampler("v_prediction"), BaseSampler(10, 1.0, 0.99, "v_prediction")
-    network = SuperResolutionUNet(**TINY_SR).eval().to(memory_format=torch.channels_last)
+    network: SuperResolutionUNet = cast(Any, SuperResolutionUNet(**TINY_SR).eval()).to(memory_format=torch.channels_last)
     network.settle()
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     official = OfficialNetwork(weights, tuple(TINY_SR["num_resnet_blocks"]), TINY_SR["groups"])

@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import time
+from typing import Any, cast
 
 import redis
 from sqlalchemy import text
@@ -63,7 +64,7 @@ class _Shares:
         return cpu
 
     def _received(self) -> int:
-        return int(self._redis.info("stats")["total_net_input_bytes"])
+        return int(cast(dict[str, Any], self._redis.info("stats"))["total_net_input_bytes"])
 
     async def shares(self, requests: int) -> str:
         spent = {name: cpu - self._before[name] for name, cpu in self._cpu().items()}
@@ -101,7 +102,8 @@ def _one_bell(servers: Servers) -> tuple[int]:
     storage = StorageSettings(broker_url=servers.redis.url.removesuffix("0") + "15")
     make_celery(storage).send_task("render", queue="nobody", ignore_result=True)
     client = redis.Redis(port=servers.redis.port, db=15)
-    return (sum(len(item) for item in client.lrange("nobody", 0, -1)),)
+    bells = cast(list[bytes], client.lrange("nobody", 0, -1))
+    return (sum(len(bell) for bell in bells),)
 
 
 async def flood(servers: Servers, requests: int) -> list[Row]:

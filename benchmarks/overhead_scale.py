@@ -5,6 +5,8 @@ import itertools
 import statistics
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 from sqlalchemy import Table, delete, insert, text
 
@@ -13,13 +15,13 @@ from bot.jobs import Jobs
 from bot.settings import JobSettings, StorageSettings
 from engine.requests import TextToImage, new_seed
 from storage.database import Database
-from storage.domain import Job, JobState, NewPicture, User, Wish
+from storage.domain import Job, JobState, NewPicture, SendState, User, Wish
 from storage.repositories.history import HistoryRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.users import UserRepository
-from storage.tables import DeliveryRow, JobRow, PictureRow, QuotaLedgerRow, UserRow
+from storage.tables import Base, DeliveryRow, JobRow, PictureRow, QuotaLedgerRow, UserRow
 
 _BOT = 424242
 _PAIR_WARM = 10
@@ -68,17 +70,18 @@ class House:
             await PictureRepository(session).add_results(job, pictures)
         async with self.database.begin() as session:
             deliveries = DeliveryRepository(session)
-            await deliveries.mark(job.id, 0, "sent", message_id=1)
+            await deliveries.mark(job.id, 0, SendState.SENT, message_id=1)
         async with self.database.read() as session:
             await DeliveryRepository(session).due(_BOT, 1)
             await NoticeRepository(session).due(_BOT)
         async with self.database.begin() as session:
-            await DeliveryRepository(session).mark(job.id, 1, "sent", message_id=1)
+            await DeliveryRepository(session).mark(job.id, 1, SendState.SENT, message_id=1)
             rendered = await JobRepository(session).get(job.id)
             await JobRepository(session).finish(rendered, JobState.DELIVERED, "delivered", refund=False)
 
-    async def fill(self, table: Table, count: int, **changed: str) -> None:
-        """Multiply the table's first row; `changed` are expressions of its number n, from 1."""
+    async def fill(self, rows: type[Base], count: int, **changed: str) -> None:
+        """Multiply a table's first row; `changed` are expressions of its number n, from 1."""
+        table = cast(Table, rows.__table__)
         columns = {column.name: changed.get(column.name, f't."{column.name}"') for column in table.columns}
         if "id" in columns:
             columns["id"] = changed.get("id", "t.id + n.n")
@@ -117,7 +120,7 @@ async def _ratio(small: House, large: House, pairs: int, of: Callable[[House], A
     found = []
     for number in range(pairs):
         first, second = (small, large) if number % 2 else (large, small)
-        seconds = {id(house): await house.cpu(lambda house=house: of(house)) for house in (first, second)}
+        seconds = {id(house): await house.cpu(partial(of, house)) for house in (first, second)}
         found.append((seconds[id(small)], seconds[id(large)]))
     few, many = (statistics.fmean(seconds) for seconds in zip(*found, strict=True))
     middle = statistics.median(large_s / small_s for small_s, large_s in found)
@@ -130,10 +133,10 @@ async def _queued(storage: StorageSettings, jobs: int) -> House:
     first = await house.user(10**6)
     await house.submit(first)
     if jobs > 1:
-        await house.fill(UserRow.__table__, jobs - 1, telegram_id="t.telegram_id + n.n")
+        await house.fill(UserRow, jobs - 1, telegram_id="t.telegram_id + n.n")
         unique = {"public_id": "'bench' || n.n", "dedupe_key": "'filled:' || n.n", "user_id": "t.user_id + n.n"}
-        await house.fill(JobRow.__table__, jobs - 1, **unique, chat_id="t.chat_id + n.n")
-        await house.fill(DeliveryRow.__table__, jobs - 1, job_id="t.job_id + n.n", state="'sent'")
+        await house.fill(JobRow, jobs - 1, **unique, chat_id="t.chat_id + n.n")
+        await house.fill(DeliveryRow, jobs - 1, job_id="t.job_id + n.n", state="'sent'")
     await house.tidy()
     return house
 
@@ -160,7 +163,7 @@ async def _lived_in(storage: StorageSettings, people: int, pictures: int) -> Hou
     house = await House.open(storage)
     first = await house.user(1)
     await house.user(2)
-    await house.fill(UserRow.__table__, people - 2, id="t.id + 1 + n.n", telegram_id="t.telegram_id + 1 + n.n")
+    await house.fill(UserRow, people - 2, id="t.id + 1 + n.n", telegram_id="t.telegram_id + 1 + n.n")
     await house.request()
     jobs = pictures // _PER_JOB - 1
     async with house.database.begin() as session:
@@ -172,14 +175,14 @@ async def _lived_in(storage: StorageSettings, people: int, pictures: int) -> Hou
     job_owner = owner.format(own=own)
     picture_owner = f"CASE WHEN n.n < {_OWN} THEN t.user_id ELSE t.user_id + (n.n / {_PER_JOB}) % {people} END"
     unique = {"public_id": "'bench' || n.n", "dedupe_key": "'filled:' || n.n", "user_id": job_owner}
-    await house.fill(JobRow.__table__, jobs, **unique)
-    await house.fill(DeliveryRow.__table__, jobs, job_id="t.job_id + n.n")
+    await house.fill(JobRow, jobs, **unique)
+    await house.fill(DeliveryRow, jobs, job_id="t.job_id + n.n")
     for entry in ("reserve", "commit"):
         ids = f"t.id + {1 if entry == 'reserve' else 1 + jobs} + n.n"
         changed = {"id": ids, "job_id": "t.job_id + n.n", "entry": f"'{entry}'", "user_id": job_owner}
-        await house.fill(QuotaLedgerRow.__table__, jobs, **changed)
+        await house.fill(QuotaLedgerRow, jobs, **changed)
     await house.fill(
-        PictureRow.__table__,
+        PictureRow,
         pictures - 1,
         public_id="'bench' || n.n",
         job_id=f"t.job_id + n.n / {_PER_JOB}",

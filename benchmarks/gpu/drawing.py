@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -104,7 +105,7 @@ def _half(movq: MoVQ, device: torch.device) -> MoVQ:
     with torch.device("meta"):
         half = MoVQ(**settings(MoVQ, dict(movq.config)))
     half.load_state_dict(copied(movq, torch.bfloat16, device), assign=True)
-    laid: MoVQ = half.to(memory_format=torch.channels_last).eval()
+    laid: MoVQ = cast(Any, half).to(memory_format=torch.channels_last).eval()
     return laid
 
 

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +60,6 @@ class RandomFolder(Folder):
         build: Callable[[Any], Any],
         dtype: torch.dtype | None,
         device: torch.device,
-        tied: Mapping[str, str] | None = None,
         unused: tuple[str, ...] = (),
         rename: Callable[[str], str] = str,
     ) -> Any:
@@ -72,8 +71,6 @@ class RandomFolder(Folder):
             key: self._random(f"{name}.{key}", value.shape, dtype or self._dtype).to(device)
             for key, value in module.state_dict().items()
         }
-        for second, first in (tied or {}).items():
-            made[second] = made[first]
         module.load_state_dict(made, assign=True)
         return module.to(device).eval().requires_grad_(False)
 

@@ -1,5 +1,6 @@
 """What a person has drawn, newest first. Other people's pictures are as absent as none."""
 
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import func, select
@@ -24,7 +25,7 @@ class HistoryRepository:
         return int(count or 0)
 
     async def page(self, user_id: int, number: int, size: int, find: str = "") -> list[Kept]:
-        """Return page `number` (from 1) of the newest first; only the index is walked to get there."""
+        """Return page `number` (from 1) of the newest first, but a job's own in their order; only the index is walked."""
         ids = select(PictureRow.id).where(*_mine(user_id, find)).order_by(PictureRow.id.desc())
         wanted = (await self._session.scalars(ids.offset((number - 1) * size).limit(size))).all()
         rows = await self._session.execute(
@@ -33,7 +34,9 @@ class HistoryRepository:
             .where(PictureRow.id.in_(wanted))
             .order_by(PictureRow.id.desc())
         )
-        return [Kept(row.to_picture(), job, row.thumbnail_id) for row, job in rows]
+        found = [Kept(row.to_picture(), job, row.thumbnail_id) for row, job in rows]
+        sets = [list(each) for _, each in groupby(found, lambda kept: kept.job or kept.picture.id)]
+        return [kept for each in sets for kept in reversed(each)]
 
 
 def _mine(user_id: int, find: str) -> list[Any]:

@@ -36,10 +36,18 @@ async def test_pages_go_from_the_newest_to_the_oldest(store: Store) -> None:
     assert await _count(store, user) == 7
 
 
-async def test_each_picture_of_a_job_has_its_own_place(store: Store) -> None:
+async def test_the_pictures_of_a_job_stand_in_their_own_order(store: Store) -> None:
     user = await store.user()
-    job = await _drawn(store, user, count=4)
-    assert [(kept.job, kept.picture.ordinal) for kept in await _page(store, user, 1, 9)] == [(job, n) for n in (3, 2, 1, 0)]
+    old, new = [await _drawn(store, user, count=4) for _ in range(2)]
+    shown = [(kept.job, kept.picture.ordinal) for kept in await _page(store, user, 1, 9)]
+    assert shown == [(new, n) for n in range(4)] + [(old, n) for n in range(4)]
+
+
+async def test_a_job_that_two_pages_share_is_there_once(store: Store) -> None:
+    user = await store.user()
+    await _drawn(store, user, count=4)
+    pages = [[kept.picture.ordinal for kept in await _page(store, user, number)] for number in (1, 2)]
+    assert pages == [[1, 2, 3], [0]]
 
 
 async def test_other_peoples_pictures_are_as_absent_as_none(store: Store) -> None:
@@ -51,9 +59,10 @@ async def test_other_peoples_pictures_are_as_absent_as_none(store: Store) -> Non
 
 async def test_a_picture_of_no_job_is_there_too(store: Store) -> None:
     user = await store.user()
-    await _drawn(store, user)
+    await _drawn(store, user, count=2)
+    newest = await store.number("SELECT max(id) FROM picture")
     await store.sql("UPDATE picture SET job_id = NULL")
-    assert [kept.job for kept in await _page(store, user, 1)] == [None]
+    assert [(kept.job, kept.picture.id) for kept in await _page(store, user, 1)] == [(None, newest), (None, newest - 1)]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,19 @@ class Refused(Exception):
         self.reason, self.values = reason, values
 
 
-REASONS = ("empty", "too-heavy", "no-picture", "damaged", "too-small", "too-long", "too-many-pixels", "too-narrow", "too-complex")
+REASONS = (
+    "empty",
+    "too-heavy",
+    "too-slow",
+    "gone",
+    "no-picture",
+    "damaged",
+    "too-small",
+    "too-long",
+    "too-many-pixels",
+    "too-narrow",
+    "too-complex",
+)
 
 
 def decode(data: bytes) -> Image.Image:

@@ -29,7 +29,7 @@ demo: $(RUNS)
 
 # More processes than the smallest machine has cores: tests wait for other processes a third of their time. tests/conftest.py says
 # in which order.
-IN_PARALLEL := -n 4 --dist loadgroup --no-loadscope-reorder
+IN_PARALLEL := -n 3 --dist loadgroup --no-loadscope-reorder
 
 test: setup servers
 	$(BIN)/pytest -m 'not long and not gpu and not alone' $(IN_PARALLEL)

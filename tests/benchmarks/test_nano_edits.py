@@ -36,6 +36,7 @@ def marks(case: Case, picture: Image.Image) -> dict[str, bool | float]:
     return case.marks(to_floats(picture))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", GROUPS)
 def test_cases_are_the_same_again_and_every_bar_is_of_something_measured(name: str) -> None:
     once, again = cases(name), cases(name)
@@ -75,6 +76,7 @@ def test_words_beside_a_picture_count_and_so_does_the_rest_of_it() -> None:
         assert lesson.target != lesson.shown[0][0]
 
 
+@pytest.mark.long
 def test_an_outline_is_judged_by_shape_and_colour() -> None:
     hints = set()
     for index, case in enumerate(cases("outline")):
@@ -89,6 +91,7 @@ def test_an_outline_is_judged_by_shape_and_colour() -> None:
     assert hints == {"hed", "canny", "sketch"}
 
 
+@pytest.mark.long
 def test_the_look_is_that_of_the_other_picture() -> None:
     for index, case in enumerate(cases("outline-look")):
         rng = Random(40_000 + index)
@@ -99,6 +102,7 @@ def test_the_look_is_that_of_the_other_picture() -> None:
         assert marks(case, picture_of(scene))["IoU"] > 0.95
 
 
+@pytest.mark.long
 def test_every_group_is_drawn_by_the_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.set_num_threads(1)
     folder = Path(shutil.copytree(catalog.weights_folder(NANO), tmp_path / "family"))

@@ -17,6 +17,7 @@ def test_the_interval_is_of_the_mean() -> None:
     assert high - mean == pytest.approx(mean - low) == pytest.approx(1.96 * 1.1237 / 10, rel=0.01)
 
 
+@pytest.mark.long
 def test_a_run_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("skimage")
     monkeypatch.setattr(super_resolution, "PHOTOGRAPHS", ("cat",))

@@ -47,6 +47,7 @@ def test_the_file_that_a_chat_sends_is_identical(drawn: Path, tmp_path: Path, ca
     assert redrawn(capsys, str(tmp_path / "chat.png"))[0] == 0
 
 
+@pytest.mark.long
 def test_the_shells_own_file_is_identical_and_jpeg_says_why_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for name in ("a.png", "a.jpg"):
         assert main(["draw", "a blue star", "--seed", "3", "-o", str(tmp_path / name)]) == 0

@@ -75,6 +75,7 @@ def test_one_outcome_per_request_in_order(engine: Engine):
     assert {image.size for image in outcomes[1].images} == {(128, 128)}
 
 
+@pytest.mark.long
 def test_progress_names_the_real_steps(engine: Engine):
     spectator = Spectator()
 

@@ -92,6 +92,7 @@ def test_flash_alone_is_fetched_and_draws(hub: Hub, tmp_path: Path):
         load(FAMILY, ["base"], weights=tmp_path / FAMILY)
 
 
+@pytest.mark.long
 def test_what_is_there_is_not_fetched_again_and_another_lane_adds_its_own(hub: Hub, tmp_path: Path):
     fetched(hub, tmp_path)
     first = lock.read(tmp_path, FAMILY)
@@ -147,6 +148,7 @@ def test_every_load_verifies_what_the_lock_holds(hub: Hub, tmp_path: Path, name:
     assert str(path) in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_lock_does_not_change_the_revision(hub: Hub, tmp_path: Path):
     fetched(hub, tmp_path)
     with_lock = load(FAMILY, FLASH, weights=tmp_path).revision

@@ -156,6 +156,7 @@ def test_the_hubs_grid_ends_at_one(steps: int, first: int):
     assert (timesteps[0], timesteps[-1], len(timesteps)) == (first, 1, steps)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("eta", [0.5, 1.0])
 def test_every_count_of_steps_gives_finite_latents(eta: float):
     """Rounding leaves less than nothing under a root near time 999 if it is written as in DDIM: 5 steps of diffusers are NaN."""

@@ -70,6 +70,7 @@ def test_the_students_score_rises_while_the_critic_stands_still(base: Base, tmp_
     assert after["drawn"] > before["drawn"] + 0.1
 
 
+@pytest.mark.long
 def test_a_run_taken_up_again_has_the_same_losses(base: Base, tmp_path: Path) -> None:
     _, whole = trained(lambda: FlashRecipe(base, TOY), tmp_path / "whole", until=4)
     trained(lambda: FlashRecipe(base, TOY), tmp_path / "resumed", until=2)

@@ -139,6 +139,7 @@ def test_it_can_begin_with_the_words_of_another(tmp_path: Path) -> None:
     assert {name.split(".")[-2] for name in wider.begin_with(tmp_path)} == {"gate_proj", "up_proj", "down_proj"}
 
 
+@pytest.mark.long
 def test_nano_is_small_and_its_figures_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.language_model.HELD_OUT", 4)  # an untrained model never comes to an end
     model = build_model(NANO_CONFIG)

@@ -37,6 +37,7 @@ def test_a_translation_says_no_more_and_a_scenery_says_more() -> None:
     assert all(a >= b for b, a in zip(before, after, strict=True))
 
 
+@pytest.mark.long
 def test_every_word_of_the_world_is_met() -> None:
     """Whatever the tables hold: shapes, colours, sizes and places in both languages, synonyms with them."""
     rng, pairs = Random(1), NanoPairs(undrawable=0.0)

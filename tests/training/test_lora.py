@@ -30,6 +30,7 @@ def test_it_learns_and_leaves_the_unet_as_it_is(base: Base, tmp_path: Path) -> N
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+@pytest.mark.long
 def test_it_says_nothing_at_first_and_the_engine_merges_what_it_learned(tmp_path: Path) -> None:
     base, plain = toy_base(), toy_base()
     recipe = LoraRecipe(base, TOY)

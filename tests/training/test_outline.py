@@ -57,6 +57,7 @@ def test_it_begins_as_the_base_model(detector: HED) -> None:
     assert not any(parameter.requires_grad for parameter in unet.parameters())
 
 
+@pytest.mark.long
 def test_the_engine_loads_and_draws_with_what_is_written(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(catalog.weights_folder(NANO.name), tmp_path / "family"))
     base = load_base(NANO.name, None, CPU, "outline")
@@ -123,6 +124,7 @@ def test_full_size_is_the_official_network() -> None:
     assert tuple(unet.config["block_out_channels"][:-1]) == tuple(official.config["block_out_channels"])
 
 
+@pytest.mark.long
 def test_a_copy_has_the_bases_weights_and_its_own_of_the_rest() -> None:
     base: Base = toy_base()
     network = copied(base.unet)

@@ -72,6 +72,7 @@ def test_it_begins_as_the_base_model_with_the_texts_keys(encoder: PictureEncoder
     assert torch.equal(layer.get_parameter("to_v_ip.weight"), attention.get_parameter("to_v.weight"))
 
 
+@pytest.mark.long
 def test_the_engine_varies_and_mixes_with_what_is_written(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(catalog.weights_folder(NANO.name), tmp_path / "family"))
     texts = load_texts(NANO.name, None, CPU)

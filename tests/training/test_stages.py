@@ -68,6 +68,7 @@ def test_a_stage_learns_and_the_next_begins_where_it_ended(frozen: Frozen, tmp_p
         StageRecipe(tmp_path, frozen, TOY, 3, scenes)
 
 
+@pytest.mark.long
 def test_what_is_written_is_loaded_and_reads_texts_as_in_training(frozen: Frozen, tmp_path: Path) -> None:
     recipe = StageRecipe(tmp_path, frozen, TOY, 1, RenderedScenes(20, side=64))
     assert set(recipe.write(tmp_path, 0)) == {FOLDER, CONDITIONING}
@@ -91,6 +92,7 @@ def test_what_is_written_is_loaded_and_reads_texts_as_in_training(frozen: Frozen
         assert torch.equal(nothing.mask[0], dropped.mask[0])
 
 
+@pytest.mark.long
 def test_a_batch_has_the_bucket_of_its_first_picture_as_often_as_the_source_has_it(frozen: Frozen, tmp_path: Path) -> None:
     run(StageRecipe(tmp_path, frozen, TOY, 1, RenderedScenes(20, side=64)), tmp_path, until=1)
     recipe = StageRecipe(tmp_path, frozen, TOY, 2, Pictures((90, 180), (90, 180), (90, 180), (300, 150)))

@@ -80,6 +80,7 @@ def test_it_learns_on_clean_pictures_and_goes_on_with_damaged_ones(tmp_path: Pat
         DamagedSuperResolutionRecipe(tmp_path, TOY)
 
 
+@pytest.mark.long
 def test_it_learns_to_double_and_then_to_double_in_four_steps(tmp_path: Path) -> None:
     check(lambda: DoublingRecipe(TOY_X2), tmp_path / "x2", fall=0.6)
     begun = run(DoublingRecipe(TOY_X2), tmp_path / "begun", until=4)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from bot.cli import main
@@ -23,6 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.long
 def test_a_large_checkpoint_takes_the_memory_of_a_shard(tmp_path: Path):
     torch.save({f"layer.{index}": torch.full((1_000_000,), float(index)) for index in range(120)}, tmp_path / "big.pt")
 

@@ -149,6 +149,7 @@ def test_residuals_are_added_to_the_skips():
         assert relative(own.denoise(sample, prepared, 0), expected) > 1e-2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_as_close_as_diffusers_is(dtype: torch.dtype):
     own, reference = unet_pair()

@@ -44,6 +44,7 @@ def test_image_to_image_equals_diffusers_networks_and_scheduler(every_mode: Engi
     assert relative(found, expected) <= 1e-4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [(479, 229), (229,)])
 @torch.inference_mode()
 def test_refining_is_late_flash_over_the_picture(every_mode: Engine, parts: Components, times: tuple[int, ...]):

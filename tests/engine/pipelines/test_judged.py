@@ -48,6 +48,7 @@ def test_what_is_drawn_is_judged(folder: Path):
     assert not outcome.withheld
 
 
+@pytest.mark.long
 def test_memory_that_runs_out_while_judging_withholds_nothing_for_good(folder: Path, monkeypatch: pytest.MonkeyPatch):
     def full(*arguments: object, **settings: object) -> None:
         raise torch.OutOfMemoryError("CUDA")

@@ -190,6 +190,7 @@ def test_a_candidate_redrawn_alone_is_the_same_picture_and_progress_is_told(ever
     assert seen[2].preview().size == (192, 128)
 
 
+@pytest.mark.long
 def test_after_a_full_device_the_next_request_draws_the_same(every_mode: Engine, monkeypatch: pytest.MonkeyPatch):
     request = replace(REQUEST, hint="hed", style_image="look")
     expected = draw(every_mode, request, PICTURES)

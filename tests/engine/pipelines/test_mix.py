@@ -117,6 +117,7 @@ def test_a_picture_of_no_weight_leaves_the_text_alone(every_mode: Engine):
     assert relative(latents_of(every_mode, silent, PICTURES), expected) < 1e-4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [{"weights": (1.5, 0.5)}, {"weights": (1.0, 3.0 / 2)}, {"ip_adapter_scale": 0.4}, {"prompt": "blue"}, {"images": ("b", "a")}],
@@ -153,6 +154,7 @@ def test_progress_is_told_and_a_preview_can_be_had(every_mode: Engine):
     assert {each.preview().size for each in seen} == {(128, 64)}
 
 
+@pytest.mark.long
 def test_after_a_drop_or_a_full_device_the_next_request_draws_the_same(every_mode: Engine, monkeypatch: pytest.MonkeyPatch):
     expected = draw(every_mode, VARIATION, PICTURES)
     dropped, drawn = every_mode.run([MIX, VARIATION], PICTURES, lambda progress: [0] if progress.stage == "step" else [])

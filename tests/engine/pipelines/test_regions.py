@@ -78,6 +78,7 @@ def test_each_area_reads_its_own_prompt(every_mode: Engine, change: dict[str, An
     assert found < 1e-4
 
 
+@pytest.mark.long
 def test_a_map_of_one_area_is_the_plain_prompt(every_mode: Engine):
     prompt = "a red circle"
     (plain,) = draw(every_mode, TextToImage(prompt, 3, flash=False, num_images_per_prompt=1, guidance_scale=3.0, **SMALL), {})
@@ -99,6 +100,7 @@ def test_colours_are_given_to_prompts_in_the_order_in_which_they_are_met(every_m
     assert difference(one, draw(every_mode, swapped, {"map": halves("red", "blue")})[0]) > 3
 
 
+@pytest.mark.long
 def test_candidates_previews_and_failures_are_as_in_every_mode(every_mode: Engine, monkeypatch: pytest.MonkeyPatch):
     pictures = {"map": halves("red", "blue")}
     seen: list[Progress] = []

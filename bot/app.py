@@ -19,12 +19,14 @@ from bot import metrics
 from bot.broker import Bell, make_celery
 from bot.delivery import Deliverer
 from bot.dialogs import Dialogs
+from bot.downloads import Downloads
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
 from bot.limiter import Limiter
 from bot.messages import Messages
 from bot.ops import Ops
+from bot.photos import Photos
 from bot.settings import (
     DrawingSettings,
     JobSettings,
@@ -43,12 +45,30 @@ from bot.texts import LANGUAGES, Texts
 from bot.web import Webhook
 from engine import catalog
 from engine.requests import RequestError
-from handlers import errors, fallback, history, imagine, result, settings, start, suggest, waiting
+from handlers import (
+    asking,
+    edits,
+    errors,
+    extend,
+    fallback,
+    history,
+    imagine,
+    mix,
+    outline,
+    photo,
+    result,
+    settings,
+    start,
+    suggest,
+    waiting,
+    ways,
+)
 from storage.database import Database
 from storage.media import MediaStore
 from storage.repositories.stats import StatsRepository
 from storage.repositories.workers import LeaseRepository
 from storage.schema import check_schema
+from storage.uploads import Uploads
 from storage.word import listen
 
 log = logging.getLogger(__name__)
@@ -57,6 +77,24 @@ _LOOPS = {"intake": ("poll", "pump"), "deliver": ("deliver",), "sweep": ("sweep"
 _STUCK_S = 30.0  # a loop that has not come round for so long is what /health tells
 _SHARED_TICK_S = 0.2  # how often the inbox is looked at when other processes fill it, too
 
+ROUTED = (
+    errors,
+    asking,
+    history,
+    start,
+    waiting,
+    settings,
+    result,
+    edits,
+    extend,
+    outline,
+    mix,
+    ways,
+    photo,
+    suggest,
+    imagine,
+    fallback,
+)  # fmt: skip; whoever comes first may take an update; `fallback` takes what is left
 COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start")
 
 
@@ -66,7 +104,7 @@ def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
     A dialog needs no lock of its own: the pump hands over one update of a chat at a time.
     """
     dispatcher = Dispatcher(storage=dialogs, **handed)
-    for module in (errors, history, start, waiting, settings, result, suggest, imagine, fallback):
+    for module in ROUTED:
         dispatcher.include_router(deepcopy(module.router))  # a router has one dispatcher; a process may have more
     return dispatcher
 
@@ -103,10 +141,12 @@ class Application:
         self._owner = f"{process_name()}:{secrets.token_hex(4)}"  # in containers, two processes may have one name
         lease = (self._lease_name("deliver"), self._owner)
         self._deliverer = Deliverer(
-            self._db, bot, jobs, Messages(texts, drawing.lane_names), media, Limiter(limits=limits), lease
+            self._db, bot, jobs, Messages(texts, drawing.lane_names, drawing.family), media, Limiter(limits=limits), lease
         )
         desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
+
+        photos = Photos(self._db, Downloads(bot), Uploads(media), self._deliverer.wake)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
             done = await jobs.submit(*args, **kwargs)
@@ -134,6 +174,12 @@ class Application:
             find_screen=desk.find_screen,
             count_pictures=desk.count_pictures,
             change_settings=desk.change_settings,
+            take_picture=photos.take,
+            find_picture=photos.find,
+            find_album=photos.album,
+            find_shown=photos.shown,
+            find_parent=photos.parent,
+            offer_album=photos.offer_album,
             family=drawing.family,
             lanes=drawing.lane_names,
             languages=LANGUAGES,

@@ -30,6 +30,7 @@ from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
 from bot.views import Views
+from engine.requests import Upscale
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, Notice, SendState
 from storage.errors import LostLease
@@ -217,6 +218,8 @@ class Deliverer:
         log_about(job=job.public_id)
         pictures = await self._outbox.pictures_of(job.id)
         form = await self._outbox.wanted_form(job.user_id)
+        if job.kind == Upscale.kind and form == "photo":
+            form = "both"  # Telegram's photos are smaller than what was asked for
         data = await asyncio.gather(*(asyncio.to_thread(self.media.get, picture.media_id) for picture in pictures))
         again = delivery.state == SendState.UNKNOWN
         said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)

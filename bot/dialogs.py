@@ -46,13 +46,13 @@ class Dialogs(BaseStorage):
     async def set_data(self, key: StorageKey, data: Mapping[str, Any]) -> None:
         name = self._keys.build(key)
         state, _ = await self._read(name)
-        await self._write(name, state, json.dumps(dict(data), ensure_ascii=False, sort_keys=True))
+        await self._write(name, state, _written(data))
 
-    async def open(self, session: AsyncSession, key: StorageKey, state: State) -> None:
+    async def open(self, session: AsyncSession, key: StorageKey, state: State, about: Mapping[str, Any] | None = None) -> None:
         """Open a dialog as part of the caller's transaction. If that is taken back, SQL is asked once in vain."""
         name = self._keys.build(key)
         (await self._open_keys()).add(name)
-        await DialogRepository(session).put(name, state.state, "{}", self._keep_s)
+        await DialogRepository(session).put(name, state.state, _written(about or {}), self._keep_s)
 
     async def close(self) -> None:
         """Nothing to close: the database is its owner's."""
@@ -92,3 +92,7 @@ class Dialogs(BaseStorage):
             else:
                 await dialogs.put(name, state, data, self._keep_s)
         (known.discard if over else known.add)(name)
+
+
+def _written(data: Mapping[str, Any]) -> str:
+    return json.dumps(dict(data), ensure_ascii=False, sort_keys=True)

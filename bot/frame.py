@@ -94,10 +94,18 @@ class Desk:
         reply = None if edit else _refused(actor, key)
         await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id, reply=reply))
 
-    async def ask(self, dialogs: Dialogs, actor: Actor, key: str, dialog: StorageKey, answer: State) -> None:
+    async def ask(
+        self,
+        dialogs: Dialogs,
+        actor: Actor,
+        key: str,
+        dialog: StorageKey,
+        answer: State,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         """In one transaction: a question of which no answer was expected would have its answer drawn."""
         async with self._db.begin() as session:
-            await dialogs.open(session, dialog, answer)
+            await dialogs.open(session, dialog, answer, about)
             await NoticeRepository(session).add(_notice(actor, key, _key(actor), {}))
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()

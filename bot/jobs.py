@@ -20,6 +20,7 @@ from storage.domain import (
     JobState,
     NewJob,
     NewNotice,
+    Picture,
     QueueView,
     Refused,
     SendState,
@@ -52,8 +53,10 @@ class Jobs:
         self._db, self._settings, self._ring = database, settings, ring
         self._queues = QueueLook(database, settings.worker_alive_s)
 
-    async def submit(self, wish: Wish, request: Request) -> Submitted:
+    async def submit(self, wish: Wish, request: Request, parent: Picture | None = None) -> Submitted:
         """Accept a request: inbox done, quota reserved, job queued and status owed, in one transaction; then ring.
+
+        parent: the picture that it starts from.
 
         Raises: RequestError from the catalogue; Refused when a limit is reached. Neither stores anything.
         """
@@ -86,6 +89,7 @@ class Jobs:
                     deadline_s=max(self._settings.deadline_s, 3 * (before.p90 or 0.0)),
                     button=wish.button,
                     reply_to_message_id=wish.reply_to_message_id,
+                    parent_picture_id=parent.id if parent else None,
                 ),
                 amount,
             )

@@ -1,6 +1,6 @@
 """What each outgoing message says and shows: status lines, results, notices. Texts by key, buttons from the handlers."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from bot.jobs import eta
 from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json
-from handlers import history, result, suggest, waiting
+from handlers import asking, editing, edits, extend, history, mix, result, suggest, waiting, ways
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
@@ -33,9 +33,9 @@ class Said:
 
 
 class Messages:
-    def __init__(self, texts: Texts, lanes: Collection[str] | None = None) -> None:
-        """lanes: what is offered; None for all that a family has."""
-        self._texts, self._lanes = texts, lanes
+    def __init__(self, texts: Texts, lanes: Collection[str] | None = None, family: str = catalog.DEFAULT_FAMILY) -> None:
+        """family: what new wishes are drawn with.  lanes: of it, that are offered; None for all that it has."""
+        self._texts, self._lanes, self._family = texts, lanes, family
 
     def status(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> Said:
         """The one line that a person watches while a job waits and is drawn."""
@@ -77,19 +77,21 @@ class Messages:
         """
         request, label = from_json(job.params), self.label(language)
         values = {
-            "prompt": shorten(prompt_of(request), _PROMPT_IN_CAPTION),
+            "prompt": shorten(self.title(request, language), _PROMPT_IN_CAPTION),
             "seed": pictures[index - 1].seed if index else job.seed,
             "size": f"{pictures[0].width}×{pictures[0].height}",
             "engine": self._engine_name(request, language),
             "seconds": f"{(job.rendered_at or 0) - (job.started_at or 0):.1f}",
         }
         text = self._texts(language, "result.caption", values)
+        if not isinstance(request, TextToImage) and prompt_of(request):
+            text += "\n" + self._texts(language, f"kind.{request.kind}")
         if again:
             text += "\n" + self._texts(language, "result.sent-again")
         if back is None:
-            return Said(text, result.keyboard(job, len(pictures), index, label, self._lanes))
+            return Said(text, result.keyboard(job, pictures, index, label, self._lanes))
         text += "\n" + self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)})
-        return Said(text, history.card_keyboard(job, len(pictures), index, back, label, self._lanes))
+        return Said(text, history.card_keyboard(job, pictures, index, back, label, self._lanes))
 
     def coming(self, language: str) -> Said:
         """A line that a picture will replace."""
@@ -108,9 +110,45 @@ class Messages:
                 key = "job.cancelled" if params.get("refund", True) else "job.cancelled-kept"
             return Said(self._texts(language, key, values), result.retry_keyboard(str(params["job"]), label))
         if key == "history.ask":
-            return Said(self._texts(language, key, {"example": label("history.example")}), history.question(label))
+            values = {"example": label("history.example")}
+            return Said(self._texts(language, key, values), asking.question(label, "history.placeholder"))
+        if key == "outline.ask":
+            example = catalog.examples(self._family, language)[0]
+            return Said(self._texts(language, key, {"example": example}), asking.question(label, "outline.placeholder"))
+        if (about := self._about(notice, label)) is not None:
+            return Said(self._texts(language, key, params), about)
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params)
         return Said(self._texts(language, key, params), keyboard)
+
+    def _about(self, notice: Notice, label: "Label") -> InlineKeyboardMarkup | None:
+        """The buttons of a question about a picture."""
+        key, params, offered = notice.key, notice.params, (self._family, self._lanes, label)
+        if key == "photo.offer":
+            return InlineKeyboardMarkup(inline_keyboard=edits.rows(str(params["picture"]), *offered))
+        if key == "extend.ask":
+            return extend.keyboard(str(params["picture"]), *offered)
+        if key == "ways.ask":
+            return ways.keyboard(str(params["job"]), str(params["kind"]), *offered)
+        if key == "ways.which":
+            return ways.which_keyboard(notice.public_id, len(params["pictures"]))
+        return None
+
+    def offer_pictures(self, notice: Notice, pictures: Sequence[Picture], language: str) -> Said:
+        """What can be made of several pictures together, and a way to each of them."""
+        ids, label = [picture.public_id for picture in pictures], self.label(language)
+        mixes = editing.served(self._family, mix.EDITS["mix"], self._lanes)
+        if len(ids) == 1:
+            values = {"size": f"{pictures[0].width}×{pictures[0].height}"}
+            rows = edits.rows(ids[0], self._family, self._lanes, label)
+            return Said(self._texts(language, "photo.offer", values), InlineKeyboardMarkup(inline_keyboard=rows))
+        key = "mix.offer" if len(ids) == 2 else "mix.offer-all" if len(ids) <= mix.MOST else "mix.offer-first"
+        text = self._texts(language, key if mixes else "album.offer", {"count": len(ids), "limit": mix.MOST})
+        return Said(text, mix.keyboard(notice.public_id, ids, mixes, label))
+
+    def title(self, request: Request, language: str) -> str:
+        """A request's words, or the name of what it does to a picture."""
+        name = "mix-alone" if request.kind == "mix" else request.kind
+        return prompt_of(request) or self._texts.plain(language, f"kind.{name}")
 
     def turn(self, view: QueueView, waits: bool, language: str) -> str:
         """Where a person stands among all who wait, by people; empty where nobody waits."""
@@ -156,5 +194,5 @@ def _day(at: float, language: str) -> str:
 
 
 def prompt_of(request: Request) -> str:
-    """The words of a request, for its caption."""
-    return request.prompt if isinstance(request, TextToImage) else request.kind
+    """The words of a request; empty for one without."""
+    return str(getattr(request, "prompt", ""))

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from engine.recipe import encode_like, encode_marked
 
 SMALLEST_SIDE = 512  # pixels; a nano picture has 128
+LARGEST_SIDE = 2560  # pixels that Telegram keeps of a photo
 _GAP = 8
 _PAPER = (255, 255, 255)
 
@@ -18,8 +19,10 @@ _WALL, _INK, _GONE = (36, 39, 46), (16, 17, 20), (58, 61, 68)
 
 
 def as_photo(data: bytes) -> bytes:
-    """Enlarge a picture to at least 512 pixels a side, as JPEG: what Telegram would make of it anyway."""
-    return _jpeg(_enlarged(_open(data), SMALLEST_SIDE))
+    """Bring a picture to 512 pixels a side at least and 2560 at most, as JPEG: what Telegram would make of it anyway."""
+    picture = _enlarged(_open(data), SMALLEST_SIDE)
+    picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+    return _jpeg(picture)
 
 
 def as_file(data: bytes) -> bytes:

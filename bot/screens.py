@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from types import MappingProxyType
 
 from bot.jobs import Jobs
-from bot.messages import Messages, Said, prompt_of
+from bot.messages import Messages, Said
 from bot.presentation import as_gallery, as_thumbnail
 from bot.texts import LANGUAGES, shorten
 from engine.requests import from_json
@@ -92,7 +92,7 @@ class Screens:
             return Said(self._messages.text(language, "queue.empty"))
         lines = []
         for number, job in enumerate(jobs[:_LISTED], start=1):
-            prompt = prompt_of(from_json(job.params))
+            prompt = self._messages.title(from_json(job.params), language)
             lines.append(waiting.Line(number, shorten(prompt, _PROMPT_IN_BUTTON), job))
             values = {"number": number, "prompt": shorten(prompt, _PROMPT_IN_QUEUE), "status": await self._status(job, language)}
             parts.append(self._messages.text(language, "queue.line", values))
@@ -100,6 +100,17 @@ class Screens:
             parts.append(self._messages.text(language, "queue.more", {"count": len(jobs) - _LISTED}))
         parts.append(await self._turn(jobs, language))
         return Said("\n\n".join(filter(None, parts)), waiting.queue_keyboard(lines, self._messages.label(language)))
+
+    async def pictures(self, notice: Notice, language: str) -> Said:
+        """Several pictures together, an album or two that were sent one after the other."""
+        user_id = int(notice.user_id or 0)
+        async with self._db.read() as session:
+            repository = PictureRepository(session)
+            if "album" in notice.params:
+                pictures = await repository.of_album(user_id, str(notice.params["album"]))
+            else:
+                pictures = [await repository.owned(str(each), user_id) for each in notice.params["pictures"]]
+        return self._messages.offer_pictures(notice, pictures, language)
 
     async def _status(self, job: Job, language: str) -> str:
         waits = job.state == JobState.QUEUED
@@ -143,5 +154,6 @@ SCREENS: MappingProxyType[str, Callable[[Screens, Notice, str], Awaitable[Said]]
         "settings.sizes": Screens.settings,
         "queue.menu": Screens.queue,
         "refused.queue-full": Screens.queue,
+        "mix.offer": Screens.pictures,
     }
 )

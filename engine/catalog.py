@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from engine import nano_world
 from engine.errors import EngineError
 from engine.families import FAMILIES, Family, MemoryPlan, PredictionType, Size, TextPath, UNetWeights
-from engine.requests import Request, RequestError, TextToImage
+from engine.requests import Request, RequestError, TextToImage, Upscale
 from engine.safety.text import illegal
 
 __all__ = [
@@ -162,13 +162,16 @@ def check(request: Request) -> None:
     if request.lane not in served.lanes:
         sentence = f"{served.title} has no weights for {request.lane}; it has {', '.join(served.lanes)}."
         raise RequestError("kind-not-served", sentence, {"kind": request.kind, "family": served.name})
-    for words in (getattr(request, "prompt", ""), *getattr(request, "region_prompts", ())):
+    prompt: str = getattr(request, "prompt", "")
+    for words in (prompt, *getattr(request, "region_prompts", ())):
         _check_lawful(words)
     width, height = request.size
     if hasattr(request, "width"):
         _check_size(served, width, height)
     _check_pictures(served, request.pictures)
-    if isinstance(request, TextToImage) and served.small_world:
+    if isinstance(request, Upscale):
+        _check_scale(served, request)
+    if served.small_world and request.pictures and prompt:
         _check_words(request)
 
 
@@ -200,13 +203,21 @@ def _check_pictures(served: Family, pictures: int) -> None:
         raise RequestError("number-of-pictures", sentence, {"minimum": 1, "maximum": served.max_pictures, "value": pictures})
 
 
-def _check_words(request: TextToImage) -> None:
+def _check_scale(served: Family, request: Upscale) -> None:
+    if request.scale not in served.scales:
+        scales = [str(scale) for scale in served.scales]
+        sentence = f"{served.title} enlarges {' or '.join(scales)} times, not {request.scale}; choose that."
+        raise RequestError("not-a-choice", sentence, {"value": str(request.scale), "choices": scales})
+
+
+def _check_words(request: Request) -> None:
     """Honest nano: a prompt outside its small world is refused with words it knows, never drawn as a blob."""
-    language = _language(request.prompt)
-    understood = nano_world.parse(request.prompt)
+    prompt, avoided = getattr(request, "prompt", ""), getattr(request, "negative_prompt", "")
+    language = _language(prompt)
+    understood = nano_world.parse(prompt)
     unknown = understood.unknown
-    if not request.flash:  # Flash does not read it
-        unknown = tuple(dict.fromkeys(unknown + nano_world.parse(request.negative_prompt).unknown))
+    if avoided and not getattr(request, "flash", False):  # Flash does not read it
+        unknown = tuple(dict.fromkeys(unknown + nano_world.parse(avoided).unknown))
     foreign = [word for word in unknown if nano_world.normalise(word) not in nano_world.LEXICON]
     if not understood.shapes and not foreign:
         suggestions = list(nano_world.words(language)[:_SUGGESTIONS])

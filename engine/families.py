@@ -9,6 +9,7 @@ from typing import Literal
 from engine import nano_world
 from engine.requests import (
     MAX_PICTURES,
+    SCALES,
     Beautify,
     ImageToImage,
     Inpaint,
@@ -92,7 +93,7 @@ class Family:
     the words of `nano_world`.  text_path: how its text conditioning was trained (shared/engine-facts.md 3).  threshold,
     inpaint_threshold: quantile of dynamic thresholding in the base sampler.  guidance_scales: by kind of request, where a kind's
     own does not suit it.  weights: a hub repository, "package", or "" if none are published.  mend: what to do when they are
-    missing or damaged.
+    missing or damaged.  scales: by which it enlarges.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Family:
     inpaint_threshold: float = 0.95
     guidance_scales: Mapping[str, float] = field(default_factory=dict)
     max_pictures: int = MAX_PICTURES
+    scales: tuple[int, ...] = SCALES
 
     @property
     def areas(self) -> tuple[int, int]:
@@ -157,8 +159,8 @@ _BIG_EXAMPLES = MappingProxyType(
 NANO = Family(
     name="kandinsky-nano",
     title="Kandinsky nano",
-    kinds=(TextToImage.kind, Beautify.kind, Translate.kind),
-    lanes=("flash", "base", "language"),
+    kinds=(TextToImage.kind, ImageToImage.kind, Upscale.kind, Beautify.kind, Translate.kind),
+    lanes=("flash", "base", "upscale", "language"),
     unets=MappingProxyType(
         {
             "flash": UNetWeights(),  # the same UNet in four steps
@@ -178,7 +180,8 @@ NANO = Family(
     mend="install kandinsky-bot again, or restore engine/data/kandinsky-nano from git",
     small_world=True,
     guidance_scale=0.5,  # measured: more bends the outlines (training/README.md)
-    guidance_scales=MappingProxyType(dict.fromkeys((Variation.kind, Mix.kind, KeepOutline.kind), 0.5)),
+    guidance_scales=MappingProxyType(dict.fromkeys((ImageToImage.kind, Variation.kind, Mix.kind, KeepOutline.kind), 0.5)),
+    scales=(4,),
     examples=nano_world.EXAMPLES,
 )
 

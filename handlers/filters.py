@@ -13,6 +13,11 @@ async def private(event: Message | CallbackQuery) -> bool:
     return message is not None and message.chat.type == "private"
 
 
+async def asked(event: Message, raw_state: str | None) -> bool:
+    """The bot asked this person something, and waits for the answer."""
+    return raw_state is not None
+
+
 async def words(message: Message) -> bool:
     """A text that is no command."""
     return bool(message.text) and not str(message.text).startswith("/")

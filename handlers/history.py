@@ -2,21 +2,20 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from aiogram import F, Router
-from aiogram.dispatcher.event.bases import SkipHandler
-from aiogram.filters import Command, CommandObject, StateFilter
+from aiogram import Router
+from aiogram.filters import Command, CommandObject
 from aiogram.filters.callback_data import CallbackData
 from aiogram.fsm.context import FSMContext
 from aiogram.fsm.state import State, StatesGroup
-from aiogram.types import CallbackQuery, ForceReply, InlineKeyboardButton, InlineKeyboardMarkup, Message
+from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
 from engine import catalog
 from engine.requests import RequestError, clean_prompt
 from handlers import result
-from handlers.filters import private
+from handlers.filters import private, words
 from handlers.ports import Actor, Ask, Choice, CountPictures, FindJob, FindScreen, Say, Screen, Show, Toast
 from handlers.start import examples
-from storage.domain import Job, Kept, Refused
+from storage.domain import Job, Kept, Picture, Refused
 
 router = Router(name=__name__)
 router.message.filter(private)  # what is one person's own is shown to nobody else
@@ -72,20 +71,15 @@ def page_keyboard(
 
 
 def card_keyboard(
-    job: Job, count: int, index: int, back: str, label: Callable[[str], str], lanes: Collection[str] | None
+    job: Job, pictures: Sequence[Picture], index: int, back: str, label: Callable[[str], str], lanes: Collection[str] | None
 ) -> InlineKeyboardMarkup:
     """Draw the whole row of a result, and the way back to the page."""
 
     def opens(at: int) -> str:
         return CardButton(back=back, job=job.public_id, index=at).pack()
 
-    rows = result.keyboard(job, count, index, label, lanes, opens).inline_keyboard
+    rows = result.keyboard(job, pictures, index, label, lanes, opens).inline_keyboard
     return InlineKeyboardMarkup(inline_keyboard=[*rows, [_button(label("button.history"), PageButton(notice=back, page=0))]])
-
-
-def question(label: Callable[[str], str]) -> ForceReply:
-    """Open the person's keyboard for the words to look for."""
-    return ForceReply(input_field_placeholder=label("history.placeholder"))
 
 
 @router.message(Command("history", ignore_case=True))
@@ -128,20 +122,7 @@ async def ask_for_words(query: CallbackQuery, actor: Actor, state: FSMContext, r
     return None
 
 
-@router.message(StateFilter(Search.words), Command("cancel", ignore_case=True))
-async def stop_searching(message: Message, actor: Actor, state: FSMContext, say: Say) -> None:
-    await say(actor, "history.search-over")
-    await state.clear()
-
-
-@router.message(StateFilter(Search.words), F.text.startswith("/"))
-async def something_else(message: Message, state: FSMContext) -> None:
-    """Any other command ends the question, and is what it always is."""
-    await state.clear()
-    raise SkipHandler
-
-
-@router.message(StateFilter(Search.words), F.text, ~F.text.startswith("/"))
+@router.message(Search.words, words)
 async def search(
     message: Message,
     actor: Actor,

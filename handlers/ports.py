@@ -8,7 +8,7 @@ from aiogram.fsm.state import State
 from aiogram.fsm.storage.base import StorageKey
 
 from engine.requests import Request
-from storage.domain import Job, Submitted, User, Wish
+from storage.domain import Job, Picture, Submitted, User, Wish
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,56 @@ class Toast:
     alert: bool = False
 
 
+@dataclass(frozen=True)
+class SentFile:
+    """A picture as Telegram announces it. size: in bytes.  album: what several that were sent as one share."""
+
+    file_id: str
+    size: int | None = None
+    album: str | None = None
+    caption: str | None = None
+
+
 class Submit(Protocol):
-    async def __call__(self, wish: Wish, request: Request) -> Submitted: ...
+    """Accept a request; `parent` is the picture that it starts from."""
+
+    async def __call__(self, wish: Wish, request: Request, parent: Picture | None = None) -> Submitted: ...
+
+
+class TakePicture(Protocol):
+    """Fetch, decode and keep what a person sent. Raises: Refused with the reason and its numbers."""
+
+    async def __call__(self, actor: Actor, file: SentFile) -> Picture: ...
+
+
+class FindPicture(Protocol):
+    """Find a picture of this person's. Raises: Refused when it is not theirs or not there."""
+
+    async def __call__(self, user: User, public_id: str) -> Picture: ...
+
+
+class FindAlbum(Protocol):
+    """This person's pictures of one album, in the order in which they were sent."""
+
+    async def __call__(self, user: User, album: str) -> list[Picture]: ...
+
+
+class FindShown(Protocol):
+    """This person's pictures that a message shows, one that they sent or one of the bot's; none of somebody else's."""
+
+    async def __call__(self, actor: Actor, message_id: int) -> list[Picture]: ...
+
+
+class FindParent(Protocol):
+    """The picture that a job started from; None if there is none."""
+
+    async def __call__(self, job: Job) -> Picture | None: ...
+
+
+class OfferAlbum(Protocol):
+    """Owe the person one answer to a whole album, a moment after its last picture."""
+
+    async def __call__(self, actor: Actor, album: str) -> None: ...
 
 
 class FindSeed(Protocol):
@@ -97,9 +145,14 @@ class Screen(Protocol):
 
 
 class Ask(Protocol):
-    """Owe the person a question, and in the same moment know that their next words may be its answer."""
+    """Owe the person a question, and in the same moment know that their next message may be its answer.
 
-    async def __call__(self, actor: Actor, key: str, dialog: StorageKey, answer: State) -> None: ...
+    about: what the answer will need, as values of JSON.
+    """
+
+    async def __call__(
+        self, actor: Actor, key: str, dialog: StorageKey, answer: State, about: Mapping[str, Any] | None = None
+    ) -> None: ...
 
 
 class FindScreen(Protocol):

@@ -1,6 +1,6 @@
 """The row under every result: open one of several, again, the same seed, with care, as a file."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from aiogram import F, Router
@@ -8,9 +8,10 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
 from engine import catalog
-from engine.requests import TextToImage, from_json, new_seed
-from handlers.ports import Actor, FindJob, FindSeed, SendFile, Show, Submit, Toast
-from storage.domain import Job, Refused
+from engine.requests import Request, TextToImage, Upscale, from_json, new_seed
+from handlers import edits, ways
+from handlers.ports import Actor, FindJob, FindParent, FindSeed, SendFile, Show, Submit, Toast
+from storage.domain import Job, Picture, Refused
 
 router = Router(name=__name__)
 
@@ -25,16 +26,17 @@ class ResultButton(CallbackData, prefix="v1"):
 
 def keyboard(
     job: Job,
-    count: int,
+    pictures: Sequence[Picture],
     index: int,
     label: Callable[[str], str],
     lanes: Collection[str] | None = None,
     opens: Callable[[int], str] | None = None,
 ) -> InlineKeyboardMarkup:
-    """Draw the buttons of a result of `count` pictures of which `index` is open.
+    """Draw the buttons of a result of which picture `index` is open: what can be made of that one comes last.
 
     lanes: those that are served; None for all of the family's.  opens: makes other data for the buttons 1…n.
     """
+    count = len(pictures)
 
     def button(text: str, action: str, at: int) -> InlineKeyboardButton:
         data = ResultButton(action=action, job=job.public_id, index=at).pack()
@@ -45,13 +47,16 @@ def keyboard(
         rows.append([button(f"· {at} ·" if at == index else str(at), "open", at) for at in range(1, count + 1)])
         if index:
             rows[0].append(button(label("button.sheet"), "open", 0))
-    rows.append([button(label("button.again"), "again", index), button(label("button.same-seed"), "same", index)])
     request = from_json(job.params)
+    if request.kind != Upscale.kind:  # which has nothing left to chance
+        rows.append([button(label("button.again"), "again", index), button(label("button.same-seed"), "same", index)])
     last = [button(label("button.file"), "file", index)]
     served = catalog.family(request.family).lanes if lanes is None else lanes
     if isinstance(request, TextToImage) and request.flash and "base" in served:
         last.insert(0, button(label("button.careful"), "careful", index))
-    rows.append(last)
+    rows.append([*last, *ways.button(job, request.family, lanes, label)])
+    if index:
+        rows += edits.rows(pictures[index - 1].public_id, request.family, lanes, label)
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
 
@@ -77,22 +82,35 @@ async def as_file(
 
 
 @router.callback_query(ResultButton.filter(F.action == "again"))
-async def again(query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, submit: Submit) -> Toast:
-    """The same words with a new seed."""
+async def again(
+    query: CallbackQuery,
+    callback_data: ResultButton,
+    actor: Actor,
+    find_job: FindJob,
+    find_parent: FindParent,
+    submit: Submit,
+) -> Toast:
+    """The same wish with a new seed."""
     job = await find_job(actor.user, callback_data.job)
-    request = replace(_text_to_image(job), seed=new_seed())
-    done = await submit(actor.wish(f"again:{job.public_id}"), request)
+    request = replace(from_json(job.params), **{"seed": new_seed()})
+    done = await submit(actor.wish(f"again:{job.public_id}"), request, await find_parent(job))
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
 @router.callback_query(ResultButton.filter(F.action == "same"))
 async def same_seed(
-    query: CallbackQuery, callback_data: ResultButton, actor: Actor, find_job: FindJob, find_seed: FindSeed, submit: Submit
+    query: CallbackQuery,
+    callback_data: ResultButton,
+    actor: Actor,
+    find_job: FindJob,
+    find_parent: FindParent,
+    find_seed: FindSeed,
+    submit: Submit,
 ) -> Toast:
-    """The same words with the same seed: the open picture alone, or all of them."""
+    """The same wish with the same seed: the open picture alone, or all of them."""
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
     request = await _shown(job, callback_data.index, find_seed)
-    done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), request)
+    done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), request, await find_parent(job))
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
@@ -110,7 +128,10 @@ async def draw_carefully(
     if lanes is not None and "base" not in lanes:  # a button from before
         raise Refused("refused.no-base")
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
-    request = replace(await _shown(job, callback_data.index, find_seed), flash=False)
+    request = await _shown(job, callback_data.index, find_seed)
+    if not isinstance(request, TextToImage):
+        raise Refused("refused.not-found")
+    request = replace(request, flash=False)
     done = await submit(actor.wish(f"careful{callback_data.index}:{job.public_id}"), request)
     return Toast("toast.drawing" if done.created else "toast.already")
 
@@ -131,19 +152,13 @@ async def drawn(actor: Actor, find_job: FindJob, public_id: str, index: int) -> 
     return job
 
 
-async def _shown(job: Job, index: int, find_seed: FindSeed) -> TextToImage:
+async def _shown(job: Job, index: int, find_seed: FindSeed) -> Request:
     """The request behind what is shown: one picture of it, or (index 0) all. Raises: Refused."""
-    request = _text_to_image(job)
+    request = from_json(job.params)
     if not index:
         return request
     seed = await find_seed(job, index)
     if seed is None:
         raise Refused("refused.not-found")
-    return replace(request, seed=seed, num_images_per_prompt=1)
-
-
-def _text_to_image(job: Job) -> TextToImage:
-    request = from_json(job.params)
-    if not isinstance(request, TextToImage):
-        raise Refused("refused.not-found")
-    return request
+    alone = {"num_images_per_prompt": 1} if request.pictures > 1 else {}
+    return replace(request, **{"seed": seed, **alone})

@@ -233,6 +233,28 @@ class Picture:
     parent_id: int | None
     operation: str
     created_at: float
+    caption: str | None = None
+
+
+@dataclass(frozen=True)
+class NewUpload:
+    """A picture that a person sent: its pixels as they are stored, and the message that brought it.
+
+    album: what Telegram calls several that were sent as one.  caption: the words under it.
+    """
+
+    user_id: int
+    chat_id: int
+    message_id: int
+    media_id: str
+    width: int
+    height: int
+    album: str | None = None
+    caption: str | None = None
+
+
+UPLOAD = "upload"
+"""The operation of a picture that nobody drew."""
 
 
 @dataclass(frozen=True)

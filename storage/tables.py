@@ -121,10 +121,10 @@ class JobRow(Base):
 
 
 class PictureRow(Base):
-    """A result or an upload; lineage is `parent_id`, history is a query."""
+    """A result or an upload; lineage is `parent_id`, history is a query. An upload knows the message that brought it."""
 
     __tablename__ = "picture"
-    __table_args__ = (UniqueConstraint("job_id", "ordinal"), Index(None, "user_id", "id"))
+    __table_args__ = (UniqueConstraint("job_id", "ordinal"), Index(None, "user_id", "id"), Index(None, "chat_id", "message_id"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(16), unique=True)
@@ -140,12 +140,16 @@ class PictureRow(Base):
     favourite: Mapped[bool] = mapped_column(default=False)
     words: Mapped[str | None] = mapped_column(Text)  # of the prompt, as a search compares them
     thumbnail_id: Mapped[str | None] = mapped_column(String(80))
+    chat_id: Mapped[int | None] = mapped_column(BigInteger)
+    message_id: Mapped[int | None] = mapped_column(BigInteger)
+    album: Mapped[str | None] = mapped_column(String(64))
+    caption: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[float]
 
     def to_picture(self) -> Picture:
         return Picture(
             self.id, self.public_id, self.user_id, self.job_id, self.ordinal, self.media_id, self.seed,
-            self.width, self.height, self.parent_id, self.operation, self.created_at,
+            self.width, self.height, self.parent_id, self.operation, self.created_at, self.caption,
         )  # fmt: skip
 
 

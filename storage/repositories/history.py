@@ -41,4 +41,4 @@ class HistoryRepository:
 
 def _mine(user_id: int, find: str) -> list[Any]:
     terms = [PictureRow.words.contains(word, autoescape=True) for word in searchable(find).split()]
-    return [PictureRow.user_id == user_id, *terms]
+    return [PictureRow.user_id == user_id, PictureRow.job_id.is_not(None), *terms]

@@ -134,6 +134,11 @@ class NoticeRepository:
         await self._session.execute(_ADD, values)
         return True
 
+    async def put_off(self, dedupe_key: str, delay_s: float) -> None:
+        """Send a notice so much later than now; one that is being sent, or has been, stays as it is."""
+        waiting = NoticeRow.dedupe_key == dedupe_key, NoticeRow.state == SendState.PENDING
+        await self._session.execute(update(NoticeRow).where(*waiting).values(next_at=db_now() + delay_s))
+
     async def supersede_edits(self, bot_id: int, chat_id: int, message_id: int) -> None:
         """Give up how a message was to look: the person pressed on, and only its last look counts.
 

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import Job, NewPicture, Picture, new_public_id
+from storage.domain import UPLOAD, Job, NewPicture, NewUpload, Picture, new_public_id
+from storage.errors import NotFound
 from storage.repositories.history import searchable
-from storage.tables import PictureRow, TelegramFileRow
+from storage.tables import DeliveryRow, JobRow, PictureRow, TelegramFileRow
 
 
 class PictureRepository:
@@ -29,6 +30,52 @@ class PictureRepository:
                 )
             )  # fmt: skip
         await self._session.flush()
+
+    async def add_upload(self, new: NewUpload) -> Picture:
+        """Store a picture that a person sent; the same message brings it once."""
+        at = PictureRow.chat_id == new.chat_id, PictureRow.message_id == new.message_id, PictureRow.user_id == new.user_id
+        row = await self._session.scalar(select(PictureRow).where(*at))
+        if row is None:
+            now = (await self._session.scalar(select(db_now()))) or 0.0
+            row = PictureRow(
+                public_id=new_public_id(), user_id=new.user_id, job_id=None, ordinal=0, media_id=new.media_id, seed=0,
+                width=new.width, height=new.height, parent_id=None, operation=UPLOAD, words=searchable(new.caption or ""),
+                chat_id=new.chat_id, message_id=new.message_id, album=new.album, caption=new.caption, created_at=now,
+            )  # fmt: skip
+            self._session.add(row)
+            await self._session.flush()
+        return row.to_picture()
+
+    async def get(self, picture_id: int) -> Picture | None:
+        row = await self._session.get(PictureRow, picture_id)
+        return row.to_picture() if row else None
+
+    async def owned(self, public_id: str, user_id: int) -> Picture:
+        """Return this person's picture. Raises: NotFound; somebody else's is as absent as none."""
+        row = await self._session.scalar(
+            select(PictureRow).where(PictureRow.public_id == public_id, PictureRow.user_id == user_id)
+        )
+        if row is None:
+            raise NotFound(f"picture {public_id}")
+        return row.to_picture()
+
+    async def of_album(self, user_id: int, album: str) -> list[Picture]:
+        """This person's pictures of one album, in the order in which they were sent."""
+        where = PictureRow.user_id == user_id, PictureRow.album == album
+        rows = await self._session.scalars(select(PictureRow).where(*where).order_by(PictureRow.message_id))
+        return [row.to_picture() for row in rows]
+
+    async def under(self, user_id: int, chat_id: int, message_id: int) -> list[Picture]:
+        """This person's pictures that a message shows: the one that it brought, or all of the job whose result it is."""
+        sent = PictureRow.chat_id == chat_id, PictureRow.message_id == message_id
+        shown = select(JobRow.id).where(JobRow.chat_id == chat_id, JobRow.status_message_id == message_id)
+        delivered = select(DeliveryRow.job_id).join(JobRow, JobRow.id == DeliveryRow.job_id)
+        delivered = delivered.where(JobRow.chat_id == chat_id, DeliveryRow.message_id == message_id)
+        here = and_(*sent) | PictureRow.job_id.in_(shown) | PictureRow.job_id.in_(delivered)
+        rows = await self._session.scalars(
+            select(PictureRow).where(PictureRow.user_id == user_id, here).order_by(PictureRow.job_id, PictureRow.ordinal)
+        )
+        return [row.to_picture() for row in rows]
 
     async def of_job(self, job_id: int) -> list[Picture]:
         rows = await self._session.scalars(select(PictureRow).where(PictureRow.job_id == job_id).order_by(PictureRow.ordinal))

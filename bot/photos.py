@@ -1,0 +1,88 @@
+"""Pictures that people send, taken in: fetched, decoded elsewhere, kept; and found again, each for its own person."""
+
+from collections.abc import Callable
+
+from bot.downloads import Downloads
+from handlers.ports import Actor, SentFile
+from storage.database import Database
+from storage.domain import Job, NewNotice, NewUpload, Picture, Refused, User
+from storage.errors import BadUpload
+from storage.repositories.inbox import InboxRepository
+from storage.repositories.outgoing import NoticeRepository
+from storage.repositories.pictures import PictureRepository
+from storage.uploads import Uploads
+
+_MB = 1024**2
+_ALBUM_S = 1.0  # after a picture of an album, until the whole of it is answered: the others come as messages of their own
+
+
+class Photos:
+    """What handlers may ask for about pictures that are there already."""
+
+    def __init__(self, database: Database, downloads: Downloads, uploads: Uploads, wake: Callable[[], None]) -> None:
+        self._db, self._downloads, self._uploads, self._wake = database, downloads, uploads, wake
+
+    async def take(self, actor: Actor, file: SentFile) -> Picture:
+        """Keep a picture that came with this update; the same message brings it once.
+
+        Raises: Refused with the reason; TelegramAway, MediaAway for what the next try may find well.
+        """
+        try:
+            async with self._downloads.file(file.file_id, file.size) as path:
+                upload = await self._uploads.take(path)
+        except BadUpload as error:
+            raise Refused(f"upload.{error.reason}", **_told(error)) from error
+        new = NewUpload(
+            actor.user.id, actor.chat_id, actor.message_id or 0, upload.media_id, upload.width, upload.height,
+            album=file.album, caption=file.caption,
+        )  # fmt: skip
+        async with self._db.begin() as session:
+            return await PictureRepository(session).add_upload(new)
+
+    async def find(self, user: User, public_id: str) -> Picture:
+        async with self._db.read() as session:
+            return await PictureRepository(session).owned(public_id, user.id)
+
+    async def album(self, user: User, album: str) -> list[Picture]:
+        async with self._db.read() as session:
+            return await PictureRepository(session).of_album(user.id, album)
+
+    async def shown(self, actor: Actor, message_id: int) -> list[Picture]:
+        async with self._db.read() as session:
+            return await PictureRepository(session).under(actor.user.id, actor.chat_id, message_id)
+
+    async def parent(self, job: Job) -> Picture | None:
+        if job.parent_picture_id is None:
+            return None
+        async with self._db.read() as session:
+            return await PictureRepository(session).get(job.parent_picture_id)
+
+    async def offer_album(self, actor: Actor, album: str) -> None:
+        """Owe one answer to an album, and put it off with each of its pictures; one that comes after the answer gets another."""
+        stem = f"album:{actor.user.bot_id}:{actor.chat_id}:{album}:"
+        async with self._db.begin() as session:
+            notices = NoticeRepository(session)
+            notice = NewNotice(
+                bot_id=actor.user.bot_id,
+                chat_id=actor.chat_id,
+                user_id=actor.user.id,
+                key="mix.offer",
+                params={"album": album},
+                dedupe_key=f"{stem}{await notices.settled_count(stem)}",
+                reply_to_message_id=actor.message_id,
+            )
+            await notices.add(notice)
+            await notices.put_off(notice.dedupe_key, _ALBUM_S)
+            await InboxRepository(session).done(actor.inbox_id)
+        self._wake()
+
+
+def _told(error: BadUpload) -> dict[str, object]:
+    """The numbers of a refusal in the units that people use."""
+    limit, value = error.values.get("limit", 0), error.values.get("value", 0)
+    if error.reason == "too-heavy":
+        return {"limit": int(limit) // _MB, "value": -(-int(value) // _MB)}
+    if error.reason == "too-many-pixels":
+        width, _, height = str(value).partition("x")
+        return {"limit": int(limit) // 10**6, "value": -(-int(width) * int(height) // 10**6)}
+    return {"limit": limit, "value": str(value).replace("x", "×")}

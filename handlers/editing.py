@@ -1,0 +1,65 @@
+"""What the modes that start from a picture share: their button, and how one tap becomes a request."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from aiogram.filters.callback_data import CallbackData
+from aiogram.types import InlineKeyboardButton
+
+from engine import catalog
+from engine.requests import Request, RequestError
+from storage.domain import Picture
+
+Label = Callable[[str], str]
+
+
+class EditButton(CallbackData, prefix="v1p"):
+    """A picture by its public id, and what is to be made of it: so it works for ever, wherever the picture is shown."""
+
+    action: str
+    picture: str
+
+
+OFFER = "offer"
+"""The action that only says what can be made of a picture."""
+
+
+class Edit(NamedTuple):
+    """A button's text, and the request that stands behind it: (family, picture, seed) -> request.
+
+    asks: the press is a question first, and the request only says whether the family can do it.
+    """
+
+    label: str
+    make: Callable[[str, Picture, int], Request]
+    asks: bool = False
+
+
+_ANY = Picture(0, "", 0, None, 0, "any", 0, 64, 64, None, "", 0.0)
+
+
+def served(family: str, edit: Edit, lanes: Collection[str] | None) -> bool:
+    """Whether a family can do this. lanes: those that workers have; None for all of the family's."""
+    try:
+        lane = catalog.route(edit.make(family, _ANY, 0)).lane
+    except RequestError:
+        return False
+    return lanes is None or lane in lanes
+
+
+def buttons(
+    shown: Sequence[Sequence[str]],
+    edits: Mapping[str, Edit],
+    picture: str,
+    family: str,
+    lanes: Collection[str] | None,
+    label: Label,
+) -> list[list[InlineKeyboardButton]]:
+    """Draw rows of edits of a picture, without those that the family cannot do."""
+
+    def button(action: str) -> InlineKeyboardButton:
+        data = EditButton(action=action, picture=picture).pack()
+        return InlineKeyboardButton(text=label(edits[action].label), callback_data=data)
+
+    rows = [[button(action) for action in row if served(family, edits[action], lanes)] for row in shown]
+    return [row for row in rows if row]

@@ -1,0 +1,53 @@
+"""A picture drawn on beyond its sides: a press asks where, and each answer is a job."""
+
+from collections.abc import Callable, Collection
+
+from aiogram import F, Router
+from aiogram.types import CallbackQuery, InlineKeyboardMarkup
+
+from engine import catalog
+from engine.requests import Outpaint, Request
+from handlers.editing import Edit, EditButton, Label, buttons
+from handlers.ports import Actor, FindPicture, Screen
+from storage.domain import Picture
+
+router = Router(name=__name__)
+
+_SHARE = 0.5  # of a picture's side: what one answer adds
+
+
+def _beyond(side: str) -> Callable[[str, Picture, int], Request]:
+    def make(family: str, picture: Picture, seed: int) -> Request:
+        whole = picture.width if side in ("left", "right") else picture.height
+        return catalog.make(Outpaint, family, image=picture.media_id, seed=seed, **{side: round(whole * _SHARE)})
+
+    return make
+
+
+def _around(zoom: float) -> Callable[[str, Picture, int], Request]:
+    def make(family: str, picture: Picture, seed: int) -> Request:
+        return catalog.make(Outpaint, family, image=picture.media_id, seed=seed, zoom=zoom)
+
+    return make
+
+
+_ANSWERS = {
+    **{side: Edit(f"button.extend-{side}", _beyond(side)) for side in ("top", "left", "right", "bottom")},
+    "zoom15": Edit("button.zoom15", _around(1.5)),
+    "zoom2": Edit("button.zoom2", _around(2.0)),
+}
+_LAID_OUT = (("top",), ("left", "right"), ("bottom",), ("zoom15", "zoom2"))
+EDITS = {"extend": Edit("button.extend", _around(2.0), asks=True), **_ANSWERS}
+
+
+def keyboard(picture: str, family: str, lanes: Collection[str] | None, label: Label) -> InlineKeyboardMarkup:
+    """Draw the four sides as they lie, and the two ways to stand back."""
+    return InlineKeyboardMarkup(inline_keyboard=buttons(_LAID_OUT, _ANSWERS, picture, family, lanes, label))
+
+
+@router.callback_query(EditButton.filter(F.action == "extend"))
+async def ask_where(
+    query: CallbackQuery, callback_data: EditButton, actor: Actor, find_picture: FindPicture, screen: Screen
+) -> None:
+    picture = await find_picture(actor.user, callback_data.picture)
+    await screen(actor, "extend.ask", {"picture": picture.public_id, "size": f"{picture.width}×{picture.height}"})

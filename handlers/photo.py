@@ -1,0 +1,85 @@
+"""Pictures that people send: kept, and offered everything that can be made of them; with words, drawn at once."""
+
+from collections.abc import Collection
+
+from aiogram import F, Router
+from aiogram.dispatcher.event.bases import SkipHandler
+from aiogram.fsm.context import FSMContext
+from aiogram.types import CallbackQuery, Message
+
+from engine.requests import clean_prompt
+from handlers import edits, mix, ways
+from handlers.asking import picture_asked_about
+from handlers.editing import OFFER, EditButton
+from handlers.filters import private
+from handlers.ports import Actor, FindPicture, OfferAlbum, Screen, SentFile, Submit, TakePicture
+from storage.domain import Picture
+
+router = Router(name=__name__)
+router.message.filter(private)
+
+_PICTURE = F.photo | F.document.mime_type.startswith("image/") | F.sticker
+
+
+@router.message(mix.Second.picture, _PICTURE)
+async def second(
+    message: Message,
+    actor: Actor,
+    state: FSMContext,
+    take_picture: TakePicture,
+    find_picture: FindPicture,
+    screen: Screen,
+) -> None:
+    """The second picture of a mix, after the bot asked for it."""
+    first = await picture_asked_about(state, actor, find_picture)
+    picture = await take_picture(actor, sent(message))
+    await screen(actor, "mix.offer", {"pictures": [first.public_id, picture.public_id]})
+    await state.clear()
+
+
+@router.callback_query(EditButton.filter(F.action == OFFER))
+async def offer_one(
+    query: CallbackQuery, callback_data: EditButton, actor: Actor, find_picture: FindPicture, screen: Screen
+) -> None:
+    """One picture of several."""
+    await offer(actor, await find_picture(actor.user, callback_data.picture), screen)
+
+
+@router.message(_PICTURE)
+async def photo(
+    message: Message,
+    actor: Actor,
+    take_picture: TakePicture,
+    offer_album: OfferAlbum,
+    screen: Screen,
+    submit: Submit,
+    family: str,
+    lanes: Collection[str] | None,
+) -> None:
+    if not edits.possible(family, lanes):
+        raise SkipHandler
+    file = sent(message)
+    picture = await take_picture(actor, file)
+    if file.album:
+        await offer_album(actor, file.album)
+    elif file.caption and (request := ways.understood(family, lanes, picture, file.caption)):
+        await submit(actor.wish(), request, picture)
+    else:
+        await offer(actor, picture, screen)
+
+
+async def offer(actor: Actor, picture: Picture, screen: Screen) -> None:
+    """Say what can be made of a picture."""
+    await screen(actor, "photo.offer", {"picture": picture.public_id, "size": f"{picture.width}×{picture.height}"})
+
+
+def sent(message: Message) -> SentFile:
+    """The file of a message with a picture, in the largest of its sizes."""
+    if message.photo:
+        file = max(message.photo, key=lambda size: size.width * size.height)
+        return SentFile(file.file_id, file.file_size, message.media_group_id, clean_prompt(message.caption or "") or None)
+    if message.document:
+        document = message.document
+        return SentFile(document.file_id, document.file_size, message.media_group_id, clean_prompt(message.caption or "") or None)
+    assert message.sticker  # noqa: S101  the filter let nothing else through
+    return SentFile(message.sticker.file_id, message.sticker.file_size)

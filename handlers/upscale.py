@@ -1,0 +1,18 @@
+"""A picture enlarged two or four times."""
+
+from collections.abc import Callable
+
+from engine import catalog
+from engine.requests import SCALES, Request, Upscale
+from handlers.editing import Edit
+from storage.domain import Picture
+
+
+def _by(scale: int) -> Callable[[str, Picture, int], Request]:
+    def make(family: str, picture: Picture, seed: int) -> Request:
+        return catalog.make(Upscale, family, image=picture.media_id, seed=seed, scale=scale)
+
+    return make
+
+
+EDITS = {f"up{scale}": Edit(f"button.up{scale}", _by(scale)) for scale in SCALES}

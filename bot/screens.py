@@ -109,7 +109,9 @@ class Screens:
             if "album" in notice.params:
                 pictures = await repository.of_album(user_id, str(notice.params["album"]))
             else:
-                pictures = [await repository.owned(str(each), user_id) for each in notice.params["pictures"]]
+                pictures = await repository.owned_of(notice.params.get("pictures", ()), user_id)
+        if not pictures:  # forgotten meanwhile
+            return Said(self._messages.text(language, "refused.not-found"))
         return self._messages.offer_pictures(notice, pictures, language)
 
     async def _status(self, job: Job, language: str) -> str:

@@ -40,6 +40,7 @@ __all__ = [
     "ImageToImage",
     "Inpaint",
     "KeepOutline",
+    "LanguageRequest",
     "Mix",
     "Outpaint",
     "Refine",

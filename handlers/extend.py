@@ -32,7 +32,10 @@ def _around(zoom: float) -> Callable[[str, Picture, int], Request]:
 
 
 _ANSWERS = {
-    **{side: Edit(f"button.extend-{side}", _beyond(side)) for side in ("top", "left", "right", "bottom")},
+    "top": Edit("button.extend-top", _beyond("top")),
+    "left": Edit("button.extend-left", _beyond("left")),
+    "right": Edit("button.extend-right", _beyond("right")),
+    "bottom": Edit("button.extend-bottom", _beyond("bottom")),
     "zoom15": Edit("button.zoom15", _around(1.5)),
     "zoom2": Edit("button.zoom2", _around(2.0)),
 }

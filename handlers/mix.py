@@ -88,8 +88,8 @@ async def mix(
         raise Refused("refused.not-found")
     if not served(family, EDITS["mix"], lanes):
         raise Refused("refused.not-served")
-    share = callback_data.share / 100
-    weights = (share, 1 - share) if len(pictures) == 2 and 0 < share < 1 else ()
+    share = callback_data.share
+    weights = (share / 100, (100 - share) / 100) if len(pictures) == 2 and 0 < share < 100 else ()
     words = next((picture.caption for picture in pictures if picture.caption), "")  # an album's stand under one of them
     request = mixed(family, pictures, new_seed(), words, weights)
     done = await submit(actor.wish(f"mix{callback_data.share}"), request, pictures[0])

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.domain import Kept
+from storage.domain import UPLOAD, Kept
 from storage.tables import JobRow, PictureRow
 
 
@@ -41,4 +41,4 @@ class HistoryRepository:
 
 def _mine(user_id: int, find: str) -> list[Any]:
     terms = [PictureRow.words.contains(word, autoescape=True) for word in searchable(find).split()]
-    return [PictureRow.user_id == user_id, PictureRow.job_id.is_not(None), *terms]
+    return [PictureRow.user_id == user_id, PictureRow.operation != UPLOAD, *terms]

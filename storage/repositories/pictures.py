@@ -59,6 +59,12 @@ class PictureRepository:
             raise NotFound(f"picture {public_id}")
         return row.to_picture()
 
+    async def owned_of(self, public_ids: Sequence[str], user_id: int) -> list[Picture]:
+        """Return those of these pictures that are this person's, in the order asked for."""
+        where = PictureRow.public_id.in_(public_ids), PictureRow.user_id == user_id
+        found = {row.public_id: row.to_picture() for row in await self._session.scalars(select(PictureRow).where(*where))}
+        return [found[public_id] for public_id in public_ids if public_id in found]
+
     async def of_album(self, user_id: int, album: str) -> list[Picture]:
         """This person's pictures of one album, in the order in which they were sent."""
         where = PictureRow.user_id == user_id, PictureRow.album == album

@@ -67,10 +67,18 @@ class House:
 
 
 def make_house(
-    box: Sandbox, anna: Person, bot: Bot, store: Store, user: Any, database_url: str, texts: Texts, folder: Path
+    box: Sandbox,
+    anna: Person,
+    bot: Bot,
+    store: Store,
+    user: Any,
+    database_url: str,
+    texts: Texts,
+    folder: Path,
+    family: str = "kandinsky-nano",
 ) -> House:
     storage = StorageSettings(data_dir=folder, database_url=database_url, broker_url=None, media_url=None)
-    application = Application(bot, storage, JobSettings(), DrawingSettings())
+    application = Application(bot, storage, JobSettings(), DrawingSettings(family=family))
     now = [1000.0]
     application._deliverer.limiter = Limiter(lambda: now[0])
     application._deliverer._outbox._lease = None  # nobody stands by, and no loop runs that would hold it

@@ -13,12 +13,22 @@ from babel.messages.pofile import read_po
 from bot.app import COMMANDS
 from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
+from engine.requests import LanguageRequest, TextToImage, kinds
+from storage.decode import REASONS
 from storage.domain import BEAUTIFY
 from storage.domain import FORMS as FORMS_OF_RESULTS
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
-NO_WORDS = {"engine.flash", "button.language-en", "history.date", "queue.line", "button.cancel-numbered"}
+NO_WORDS = {
+    "engine.flash",
+    "button.language-en",
+    "history.date",
+    "queue.line",
+    "button.cancel-numbered",
+    "button.up2",
+    "button.up4",
+}
 NO_TEXT = "job.failed"  # a notice's key; its text is one of `failed.`
 
 
@@ -83,7 +93,9 @@ def _made_keys() -> set[str]:
         families |= {f"settings.delivery-{form}", f"button.delivery-{form}"}
     for when in BEAUTIFY:
         families |= {f"settings.beautify-{when}", f"button.beautify-{when}"}
-    return families | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
+    families |= {f"upload.{reason}" for reason in REASONS}
+    families |= {f"kind.{each.kind}" for each in kinds() if each is not TextToImage and not issubclass(each, LanguageRequest)}
+    return families | {"kind.mix-alone"} | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
 
 
 USED = _keys_of_code() | _made_keys()
@@ -119,7 +131,7 @@ def test_every_key_made_from_parts_is_known_here() -> None:
                 if re.fullmatch(r"[a-z]+\.([a-z]+-)*", head) and head.partition(".")[0] in GROUPS:
                     made.add(head)
     chosen = {f"{group}.{name}-" for group in ("settings", "button") for name in ("language", "delivery", "beautify")}
-    assert made == {"command.", "failed.", "refused."} | chosen
+    assert made == {"command.", "failed.", "refused.", "upload.", "kind."} | chosen
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGS["en"]))

@@ -1,0 +1,188 @@
+"""Pictures that people send: kept, offered, and turned into requests. Nobody draws here; what is asked for is what counts."""
+
+import io
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sandbox.person import Person
+from sandbox.shown import Shown
+from tests.bot.house import House
+
+
+def picture(size: tuple[int, int] = (320, 200), colour: str = "teal", form: str = "JPEG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, form)
+    return buffer.getvalue()
+
+
+async def does(house: House, act: Awaitable[Any]) -> Shown:
+    """Something that Anna does, and what the bot says to it."""
+    before = len(house.box.world.updates.sent)
+    await act
+    await house.gets(*map(dict, house.box.world.updates.sent[before:]))
+    return house.said()[-1]
+
+
+async def wishes(house: House) -> list[dict[str, Any]]:
+    """What was asked for so far, each with the size of the picture that it starts from."""
+    rows = await house.store.sql(
+        "SELECT job.params, picture.width, picture.height FROM job LEFT JOIN picture ON picture.id = job.parent_picture_id"
+        " ORDER BY job.id"
+    )
+    return [json.loads(params) | {"from": (width, height)} for params, width, height in rows]
+
+
+def presses(house: House, label: str) -> Awaitable[Any]:
+    return house.anna.presses(label)
+
+
+async def test_a_photo_alone_is_kept_and_offered_everything(full_house: House) -> None:
+    offer = await does(full_house, full_house.anna.sends_photo(picture()))
+    assert "320×200" in offer.text
+    labels = [label.split(" ", 1)[1] for label in offer.labels]
+    assert labels == ["Variation", "Freer", "Extend", "Outline", "Mix", "×2", "×4"]
+    assert await full_house.jobs() == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "values"),
+    [
+        ("Variation", "variation", {"ip_adapter_scale": 1.0}),
+        ("Freer", "variation", {"ip_adapter_scale": 0.5}),
+        ("×2", "upscale", {"scale": 2}),
+        ("×4", "upscale", {"scale": 4}),
+    ],
+)
+async def test_one_tap_is_one_wish(full_house: House, label: str, kind: str, values: dict[str, Any]) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    await does(full_house, presses(full_house, label))
+    await does(full_house, presses(full_house, label))
+    (wish,) = await wishes(full_house)
+    assert wish["kind"] == kind
+    assert wish.items() >= values.items()
+    assert wish["from"] == (320, 200)
+    assert wish["image"]
+
+
+@pytest.mark.parametrize(
+    ("label", "values"),
+    [("Up", {"top": 100, "left": 0}), ("Right", {"right": 160, "top": 0}), ("2× around", {"zoom": 2.0, "left": 0})],
+)
+async def test_extending_asks_where(full_house: House, label: str, values: dict[str, Any]) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    assert "which side" in (await does(full_house, presses(full_house, "Extend"))).text
+    await does(full_house, presses(full_house, label))
+    (wish,) = await wishes(full_house)
+    assert wish["kind"] == "outpaint"
+    assert wish.items() >= values.items()
+
+
+async def test_an_outline_asks_for_words(full_house: House) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    assert "outlines" in (await does(full_house, presses(full_house, "Outline"))).text
+    await does(full_house, full_house.anna.says("a lighthouse"))
+    await does(full_house, full_house.anna.says("a barn"))  # the question is answered: these are words like any other
+    outlined, plain = await wishes(full_house)
+    assert (outlined["kind"], outlined["prompt"], outlined["from"]) == ("keep-outline", "a lighthouse", (320, 200))
+    assert (plain["kind"], plain["prompt"]) == ("text-to-image", "a barn")
+
+
+async def test_a_question_can_be_left(full_house: House) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    await does(full_house, presses(full_house, "Mix"))
+    assert "leave it" in (await does(full_house, full_house.anna.says("/cancel"))).text
+    assert "What shall I make" in (await does(full_house, full_house.anna.sends_photo(picture((64, 64))))).text
+
+
+async def test_words_under_a_photo_are_drawn_with_it_and_can_be_understood_otherwise(full_house: House) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture(), caption="a lighthouse"))
+    (wish,) = await wishes(full_house)
+    assert (wish["kind"], wish["prompt"], len(wish["images"]), wish["from"]) == ("mix", "a lighthouse", 1, (320, 200))
+
+
+async def test_words_in_reply_to_a_picture_are_about_it(full_house: House) -> None:
+    photo = await full_house.anna.sends_photo(picture())
+    await full_house.gets(full_house.last())
+    await does(full_house, full_house.anna.says("a lighthouse", reply_to=photo.id))
+    await does(full_house, full_house.anna.says("a barn", reply_to=full_house.said()[0].id))  # which shows no picture
+    about, plain = await wishes(full_house)
+    assert (about["kind"], about["from"]) == ("mix", (320, 200))
+    assert plain["kind"] == "text-to-image"
+
+
+async def test_a_second_picture_is_mixed_with_the_first(full_house: House) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    assert "second" in (await does(full_house, presses(full_house, "Mix"))).text
+    offer = await does(full_house, full_house.anna.sends_photo(picture((100, 100), "red")))
+    assert offer.labels == ["20/80", "35/65", "50/50", "65/35", "80/20", "1", "2"]
+    await does(full_house, presses(full_house, "80/20"))
+    (wish,) = await wishes(full_house)
+    assert (wish["kind"], wish["weights"], len(set(wish["images"])), wish["from"]) == ("mix", [0.8, 0.2], 2, (320, 200))
+
+
+@pytest.mark.parametrize(
+    ("count", "says", "mixed"), [(2, "How much of the first", 2), (3, "equal parts", 3), (6, "the first 4 count", 4)]
+)
+async def test_an_album_gets_one_answer(full_house: House, count: int, says: str, mixed: int) -> None:
+    sizes = [(100 + number, 100) for number in range(count)]
+    offer = await does(full_house, full_house.anna.sends_album(*map(picture, sizes), caption="a lighthouse"))
+    assert len(full_house.said()) == 1
+    assert says in offer.text
+    await does(full_house, presses(full_house, "50/50" if count == 2 else "Mix them all"))
+    (wish,) = await wishes(full_house)
+    assert (wish["kind"], wish["prompt"], len(wish["images"])) == ("mix", "a lighthouse", mixed)
+    assert "101×100" in (await does(full_house, full_house.anna.presses("2", offer.id))).text
+
+
+SENT: dict[str, Callable[[Person], Awaitable[Any]]] = {
+    "a PNG as a file": lambda anna: anna.sends_document("a.png", picture(form="PNG"), "image/png"),
+    "a sticker": lambda anna: anna.sends_sticker(picture(form="WEBP")),
+    "forwarded": lambda anna: anna.forwards(picture()),
+}
+
+
+@pytest.mark.parametrize("name", SENT)
+async def test_every_way_to_send_a_picture_is_one(full_house: House, name: str) -> None:
+    assert "320×200" in (await does(full_house, SENT[name](full_house.anna))).text
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "no picture": (b"%PDF-1.7 nothing to see", "no picture that I can read"),
+    "half a picture": (picture((800, 800), form="PNG")[:1200], "damaged"),
+    "too small": (picture((8, 300), form="PNG"), "8×300 pixels; its shorter side must have 16"),
+    "too narrow": (picture((4000, 20), form="PNG"), "at most"),
+    "empty": (b"", "empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_a_file_that_is_not_taken_gets_its_reason(full_house: House, name: str) -> None:
+    data, says = BAD[name]
+    assert says in (await does(full_house, full_house.anna.sends_document("a.png", data, "image/png"))).text
+    assert await full_house.store.number("SELECT count(*) FROM picture") == 0
+    assert await full_house.inbox() == [("done", 0, None)]
+
+
+async def test_a_message_brings_its_picture_once(full_house: House) -> None:
+    await full_house.anna.sends_photo(picture())
+    update = full_house.last()
+    await full_house.gets(update, update)
+    assert await full_house.store.number("SELECT count(*) FROM picture") == 1
+
+
+async def test_somebody_elses_picture_is_as_absent_as_none(full_house: House) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    (public_id,) = (await full_house.store.sql("SELECT public_id FROM picture"))[0]
+    boris = full_house.box.person("Boris", "en", patience=10)
+    await does(full_house, boris.says("/start"))
+    for action in ("vary", "up4", "extend", "outline", "mix", "offer", "left"):
+        said = len(full_house.said()), len(boris.chat)
+        await boris.presses_data(f"v1p:{action}:{public_id}", boris.chat[-1].id)
+        await full_house.gets(full_house.last())
+        assert (full_house.answer() or {}).get("show_alert"), action
+        assert (len(full_house.said()), len(boris.chat)) == said
+    assert await full_house.jobs() == 0

@@ -24,7 +24,7 @@ from engine.engine import Engine
 from engine.nano_world import COLOURS, ENGLISH_WORDS, RUSSIAN_NOUNS, Thing
 from engine.outcomes import Drawn
 from engine.request_fields import HINTS
-from engine.requests import GuidedRequest, KeepOutline, Mix, Variation
+from engine.requests import GuidedRequest, Inpaint, KeepOutline, Mix, Outpaint, Variation
 from engine.weights import Folder
 from training.blends import told
 from training.captions import LANGUAGES, write_caption
@@ -68,10 +68,10 @@ class Settings:
     num_inference_steps: int = 50
     guidance_scale: float | None = None
 
-    def request(self, kind: type[Variation | Mix | KeepOutline], seed: int, **values: Any) -> GuidedRequest:
+    def request(self, kind: type[Variation | Mix | KeepOutline | Inpaint | Outpaint], seed: int, **values: Any) -> GuidedRequest:
         """A complete request of nano, whether or not its family's list names the kind."""
         served = catalog.family(FAMILY)
-        if kind is not KeepOutline:
+        if kind in (Variation, Mix):
             values |= {"width": SIDE, "height": SIDE}
         guidance = served.guidance_scales.get(kind.kind, served.guidance_scale)
         values["guidance_scale"] = guidance if self.guidance_scale is None else self.guidance_scale
@@ -234,10 +234,10 @@ def sketch_of(scene: Scene) -> Image.Image:
     return Image.fromarray((255 - 255 * drawn).round().astype(np.uint8), "L").convert("RGB")
 
 
-def cases_of(name: str, count: int, settings: Settings) -> Iterator[Case]:
+def cases_of(group: Group, count: int, settings: Settings) -> Iterator[Case]:
     """The cases of a group; each has its own generator, so that a smaller count has the same first ones."""
     for index in range(count):
-        yield GROUPS[name].cases(Random(CASE_SEED + index), index, settings)
+        yield group.cases(Random(CASE_SEED + index), index, settings)
 
 
 def draw(engine: Engine, case: Case) -> Image.Image:
@@ -254,7 +254,7 @@ def editor(weights: Path | None) -> Engine:
     return Engine(Components(folder, torch.device("cpu"), torch.float32), ("edit",), folder.revision())
 
 
-def print_group(name: str, marks: Sequence[Marks], seconds: float) -> None:
+def print_group(name: str, bars: Mapping[str, float], marks: Sequence[Marks], seconds: float) -> None:
     """Counts with their intervals, and means of what is measured."""
     print(f"\n{name} ({len(marks)} pictures, {seconds / max(len(marks), 1):.2f} s each)")
     for title in dict.fromkeys(title for each in marks for title in each):
@@ -265,22 +265,27 @@ def print_group(name: str, marks: Sequence[Marks], seconds: float) -> None:
             continue
         right, total = sum(map(bool, found)), len(found)
         low, high = wilson(right, total)
-        bar = GROUPS[name].bars.get(title)
+        bar = bars.get(title)
         said = f"  bar {bar:.0%}" if bar else ""
         print(f"  {title:46} {right:4}/{total:<4} {right / total:7.1%}  [{low:.1%}, {high:.1%}]{said}", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = _options(arguments)
+    run(GROUPS, _options(arguments))
+
+
+def run(groups: Mapping[str, Group], options: argparse.Namespace) -> None:
+    """Draw and judge the cases of some groups."""
     engine, settings = editor(options.weights), Settings(options.steps, options.guidance)
-    for name in options.only.split(","):
+    for name in (options.only or ",".join(groups)).split(","):
+        group = groups[name]
         started, marks, shown = time.monotonic(), [], []
-        for case in cases_of(name, options.n, settings):
+        for case in cases_of(group, options.n, settings):
             drawn = draw(engine, case)
             marks.append(case.marks(to_floats(drawn)))
             shown += [(f"{case.title} <- {source}", picture) for source, picture in case.pictures.items()]
             shown.append((", ".join(title for title, right in marks[-1].items() if right is False) or "all right", drawn))
-        print_group(name, marks, time.monotonic() - started)
+        print_group(name, group.bars, marks, time.monotonic() - started)
         if options.out:
             options.out.mkdir(parents=True, exist_ok=True)
             each = len(shown) // max(options.n, 1)
@@ -288,9 +293,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.nano_edits", description=__doc__)
+    return options_of("python -m benchmarks.nano_edits", __doc__ or "", GROUPS, arguments)
+
+
+def options_of(prog: str, about: str, groups: Mapping[str, Group], arguments: list[str] | None) -> argparse.Namespace:
+    """What a benchmark of groups can be told."""
+    parser = argparse.ArgumentParser(prog=prog, description=about)
     parser.add_argument("--n", type=int, default=100, help="cases of each group (%(default)s)")
-    parser.add_argument("--only", default=",".join(GROUPS), help="groups, separated by commas (%(default)s)")
+    parser.add_argument("--only", help=f"of {', '.join(groups)}; several with commas")
     parser.add_argument("--steps", type=int, default=50, help="of the sampler (%(default)s)")
     parser.add_argument("--guidance", type=float, help="instead of the family's")
     parser.add_argument("--weights", type=Path, help="the family's folder, instead of the packaged one")

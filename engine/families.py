@@ -159,14 +159,15 @@ _BIG_EXAMPLES = MappingProxyType(
 NANO = Family(
     name="kandinsky-nano",
     title="Kandinsky nano",
-    kinds=(TextToImage.kind, ImageToImage.kind, Upscale.kind, Beautify.kind, Translate.kind),
-    lanes=("flash", "base", "upscale", "language"),
+    kinds=(TextToImage.kind, ImageToImage.kind, Inpaint.kind, Outpaint.kind, Upscale.kind, Beautify.kind, Translate.kind),
+    lanes=("flash", "base", "edit", "upscale", "language"),
     unets=MappingProxyType(
         {
             "flash": UNetWeights(),  # the same UNet in four steps
             "base": UNetWeights(),
             "picture": UNetWeights(text_path="official-wordless"),
             "outline": UNetWeights(),
+            "inpaint": UNetWeights("unet_inpainting", "conditioning_inpainting.safetensors"),
         }
     ),
     sizes=((128, 128),),
@@ -180,7 +181,9 @@ NANO = Family(
     mend="install kandinsky-bot again, or restore engine/data/kandinsky-nano from git",
     small_world=True,
     guidance_scale=0.5,  # measured: more bends the outlines (training/README.md)
-    guidance_scales=MappingProxyType(dict.fromkeys((ImageToImage.kind, Variation.kind, Mix.kind, KeepOutline.kind), 0.5)),
+    guidance_scales=MappingProxyType(
+        dict.fromkeys((each.kind for each in (ImageToImage, Inpaint, Outpaint, Variation, Mix, KeepOutline)), 0.5)
+    ),
     scales=(4,),
     examples=nano_world.EXAMPLES,
 )

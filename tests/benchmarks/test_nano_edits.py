@@ -29,7 +29,7 @@ NANO, CPU = "kandinsky-nano", torch.device("cpu")
 
 
 def cases(name: str, count: int = 6) -> list[Case]:
-    return list(cases_of(name, count, Settings()))
+    return list(cases_of(GROUPS[name], count, Settings()))
 
 
 def marks(case: Case, picture: Image.Image) -> dict[str, bool | float]:

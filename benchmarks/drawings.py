@@ -54,7 +54,9 @@ def as_telegram(picture: Image.Image, longest: int, quality: int) -> Image.Image
     factor = longest / max(picture.size)
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     buffer = io.BytesIO()
-    picture.resize(size, Image.Resampling.BILINEAR if factor > 1 else Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=quality)
+    picture.resize(size, Image.Resampling.BILINEAR if factor > 1 else Image.Resampling.LANCZOS).save(
+        buffer, "JPEG", quality=quality
+    )
     return Image.open(buffer).convert("RGB")
 
 

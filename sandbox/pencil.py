@@ -58,7 +58,9 @@ def drawn_on(
         left, top, right, bottom = (round(share * side) for share, side in zip(crop, sides, strict=True))
         picture = _scaled(picture.crop((left, top, right, bottom)), longest)
     if turns % 4:
-        picture = picture.transpose((Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[turns % 4 - 1])
+        picture = picture.transpose(
+            (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[turns % 4 - 1]
+        )
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
@@ -79,4 +81,6 @@ def _painted(size: tuple[int, int], stroke: Stroke) -> Image.Image:
 
 def _scaled(picture: Image.Image, longest: int) -> Image.Image:
     factor = longest / max(picture.size)
-    return picture.resize((max(1, round(picture.width * factor)), max(1, round(picture.height * factor))), Image.Resampling.BICUBIC)
+    return picture.resize(
+        (max(1, round(picture.width * factor)), max(1, round(picture.height * factor))), Image.Resampling.BICUBIC
+    )

@@ -8,10 +8,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from bot.masks.placing import beyond
-from bot.masks.plane import grown, labelled, without_specks
+from bot.masks.plane import distance, grown, labelled, without_specks
 from engine.marked import Mask
 
 Lab = npt.NDArray[np.float32]  # (H, W, 3): L 0 to 100, a and b about -128 to 127
+Colours = npt.NDArray[np.float32]  # (3,) or (n, 3), in Lab
 Contrast = npt.NDArray[np.float32]  # (H, W), or a row of some of its pixels
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 
@@ -29,19 +30,25 @@ _SPECK = 0.006  # of the longest side, squared: less is no stroke
 
 @dataclass(frozen=True)
 class Pen:
-    """One colour that was painted with, and where."""
+    """One colour that was painted with, and where. contrast: how much it differs from what is seen around, in Lab."""
 
     colour: Colour
     strokes: Mask
+    contrast: float
 
 
 @dataclass(frozen=True)
 class _Peak:
-    """A colour, where it was seen, and how much it differs there from what was expected, in Lab."""
+    """A colour, how many pixels have it, what lies so near to them that it has their fringe, or is in a JPEG's block with them.
 
-    lab: npt.NDArray[np.float32]
-    where: Mask
+    contrast: how much it differs from what was expected, in Lab.
+    """
+
+    lab: Colours
+    count: int
     contrast: float
+    fringe: Mask
+    block: Mask
 
 
 def strokes(expected: Image.Image, seen: Image.Image) -> list[Pen]:
@@ -67,13 +74,16 @@ def strokes(expected: Image.Image, seen: Image.Image) -> list[Pen]:
     anchored[np.unique(labels[sure & painted])] = True
     anchored[0] = False
     painted = without_specks(anchored[labels], speck)
-    pens = [(int(part.sum()), Pen(_colour(lab), part)) for lab, part in _parts(painted, nearest, labs)]
-    return [pen for _, pen in sorted(pens, key=lambda item: -item[0])]
-
-
-def _parts(painted: Mask, nearest: npt.NDArray[np.intp], labs: Lab) -> list[tuple[Lab, Mask]]:
+    around = ~grown(painted, _FRINGE / 2)
     parts = [(lab, painted & (nearest == number)) for number, lab in enumerate(labs)]
-    return [(lab, part) for lab, part in parts if part.any()]
+    pens = [Pen(_colour(lab), part, _contrast(theirs, lab, part, around)) for lab, part in parts if part.any()]
+    return sorted(pens, key=lambda pen: -int(pen.strokes.sum()))
+
+
+def _contrast(seen: Lab, lab: Colours, part: Mask, around: Mask) -> float:
+    """How much a pen differs from what is seen beside its strokes."""
+    ring = seen[around & grown(part, 2 * _FRINGE)]
+    return float(np.sqrt(((np.median(ring, axis=0) - lab) ** 2).sum())) if len(ring) else np.inf
 
 
 def _threshold(plain: Contrast, outside: Contrast) -> float:
@@ -84,7 +94,7 @@ def _threshold(plain: Contrast, outside: Contrast) -> float:
     return float(np.clip(_OVER_NOISE * max(quiet, loud), _LEAST, _MOST))
 
 
-def _pens(seen: Lab, plain: Contrast, sure: Mask, speck: float) -> Lab:
+def _pens(seen: Lab, plain: Contrast, sure: Mask, speck: float) -> Colours:
     """The colours painted with, (n, 3): peaks among what was painted, without what a JPEG makes of a stroke's surroundings."""
     y, x = np.nonzero(sure)
     values, contrast = seen[y, x], plain[y, x]
@@ -100,13 +110,14 @@ def _pens(seen: Lab, plain: Contrast, sure: Mask, speck: float) -> Lab:
         free &= ~own
         here = np.zeros(sure.shape, bool)
         here[y[own], x[own]] = True
-        candidate = _Peak(centre, here, float(np.median(contrast[own])))
-        if own.sum() >= speck / 2 and not any(_runs_from(candidate, other) for other in found):
-            found.append(candidate)
+        strength = float(np.median(contrast[own]))
+        if own.sum() >= speck / 2 and not any(_runs_from(here, strength, other) for other in found):
+            near = distance(here, _BLOCK)
+            found.append(_Peak(centre, int(own.sum()), strength, near <= _FRINGE, near <= _BLOCK))
     return np.array([peak.lab for peak in found], np.float32).reshape(-1, 3)
 
 
-def _peak(values: Lab, weights: Contrast) -> npt.NDArray[np.float32]:
+def _peak(values: Colours, weights: Contrast) -> Colours:
     """The colour around which most of the weight lies: the fullest bin, moved to its middle."""
     bins = np.floor(values / _BIN).astype(np.int64) + 64
     keys, places = np.unique((bins[:, 0] << 16) | (bins[:, 1] << 8) | bins[:, 2], return_inverse=True)
@@ -119,17 +130,17 @@ def _peak(values: Lab, weights: Contrast) -> npt.NDArray[np.float32]:
     return centre
 
 
-def _runs_from(candidate: "_Peak", other: "_Peak") -> bool:
+def _runs_from(here: Mask, contrast: float, other: _Peak) -> bool:
     """Whether a colour is what another pen's edges, or a JPEG's blocks around it, show; or mere noise beside that pen."""
-    count = int(candidate.where.sum())
-    if (candidate.where & grown(other.where, _FRINGE)).sum() > 0.7 * count:
+    count = int(here.sum())
+    if (here & other.fringe).sum() > 0.7 * count:
         return True
-    if candidate.contrast > 0.5 * other.contrast:
+    if contrast > 0.5 * other.contrast:
         return False
-    return count < 0.1 * other.where.sum() or (candidate.where & grown(other.where, _BLOCK)).sum() > 0.7 * count
+    return count < 0.1 * other.count or bool((here & other.block).sum() > 0.7 * count)
 
 
-def _colour(lab: npt.NDArray[np.float32]) -> Colour:
+def _colour(lab: Colours) -> Colour:
     """A pen as people would name it in red, green and blue."""
     red, green, blue = (round(float(v)) for v in to_rgb(lab[None, None])[0, 0])
     return red, green, blue
@@ -142,9 +153,9 @@ def _recompressed(picture: Image.Image) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-_LINEAR = np.where(
-    np.arange(256) <= 10, np.arange(256) / 255 / 12.92, ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4
-).astype(np.float32)
+_LINEAR = np.where(np.arange(256) <= 10, np.arange(256) / 255 / 12.92, ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4).astype(
+    np.float32
+)
 _XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32)
 _WHITE = _XYZ.sum(axis=1)
 _BEND, _SLOPE = 216 / 24389, 24389 / 27

@@ -13,17 +13,24 @@ from storage.domain import Refused
 
 _LONGEST = 1280  # pixels in which strokes are looked for
 _SHORTEST = 640  # the same for small pictures, which come back enlarged
-_LEAST, _MOST = 0.001, 0.95  # share of the picture that a mask covers
+LEAST, MOST = 0.001, 0.95  # share of the picture that a mask covers
+_VANISHED = 8.0  # in Lab: paint that differs by less from its surroundings is no paint, something vanished there
+_MOVED = 0.3  # share of such paint, or it is another picture
+_SAME = 0.99  # share that looks as it did: it is no other picture
 _KNOWN = 0.25  # share of the picture that still looks as it did, or it is another
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn, as masks of the original's size. cropped: the person also cut the picture, and only the rest was compared."""
+    """What was drawn, as masks of the original's size.
+
+    cropped: the person also cut the picture, and only the rest was compared.  agreement: share of it that looks as it did.
+    """
 
     mask: Mask
     colours: tuple[tuple[Colour, Mask], ...]
     cropped: bool
+    agreement: float
 
 
 def pencil_mask(original: Image.Image, returned: Image.Image) -> Drawn:
@@ -41,16 +48,21 @@ def pencil_mask(original: Image.Image, returned: Image.Image) -> Drawn:
     size = (max(1, round(returned.width * factor)), max(1, round(returned.height * factor)))
     expected = placed.expected(original, returned.size).resize(size, Image.Resampling.BOX)
     pens = strokes(expected, returned.resize(size, Image.Resampling.BOX))
+    true = [pen for pen in pens if pen.contrast >= _VANISHED]
+    if placed.agreement > _SAME:
+        pens = true  # where the edges do not lie on each other to the pixel, something seems to vanish
+    elif sum(int(pen.strokes.sum()) for pen in true) < (1 - _MOVED) * sum(int(pen.strokes.sum()) for pen in pens):
+        raise Refused("refused.pencil-other", value=_size(returned), limit=_size(original))
     masks = [(pen.colour, closed(pen.strokes)) for pen in pens]
     whole = closed(np.logical_or.reduce([pen.strokes for pen in pens])) if pens else np.zeros(size[::-1], bool)
     whole = np.logical_or.reduce([whole, *(mask for _, mask in masks)])
     mask = _laid(whole, placed, original.size)
-    if mask.mean() < _LEAST:
+    if mask.mean() < LEAST:
         raise Refused("refused.pencil-nothing")
-    if mask.mean() > _MOST:
-        raise Refused("refused.pencil-everything", value=round(100 * float(mask.mean())), limit=round(100 * _MOST))
+    if mask.mean() > MOST:
+        raise Refused("refused.mask-everything", value=round(100 * float(mask.mean())), limit=round(100 * MOST))
     laid = [(colour, _laid(part, placed, original.size)) for colour, part in masks]
-    return Drawn(mask, tuple((colour, part) for colour, part in laid if part.any()), placed.cropped)
+    return Drawn(mask, tuple((colour, part) for colour, part in laid if part.any()), placed.cropped, placed.agreement)
 
 
 def _laid(mask: Mask, placed: Placement, size: tuple[int, int]) -> Mask:

@@ -1,5 +1,6 @@
 """Where a picture that came back lies in the one it was made from: turned, mirrored, rescaled or cropped, and recompressed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,11 +22,14 @@ TURNS: tuple[Image.Transpose | None, ...] = (
     Image.Transpose.TRANSPOSE,
     Image.Transpose.TRANSVERSE,
 )
+_QUARTERS = (TURNS[0], TURNS[4], TURNS[5], TURNS[2])
 _BACK = {Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90}
 _SAME_SHAPE = 0.03  # by which the shapes of two whole pictures may differ
-_COARSE, _FINE, _SEARCH = 128, 384, 96  # longest sides, in pixels
+_LOOKED_AT, _JUDGED, _SEARCH = 640, 256, 96  # longest sides, in pixels
+_LEVELS = (32, 64, 128, 384)  # the same, of pictures that are laid over each other, coarse to fine
 _ALIKE = 20  # 8-bit steps: farther from all that the original has thereabouts, a pixel is another
-_SURE = 0.6  # so much of the picture agrees: no crop is looked for
+_PERFECT, _SURE = 0.995, 0.6  # so much of the picture agrees: no crop is looked for; and none that is turned, too
+_BETTER = 0.02  # by which a crop has to agree more than the whole
 _LIKELY = 0.25  # of the correlation; a crop below it is not worth a second look
 _SMALLEST_CROP, _SCALES = 0.2, 40
 _ROUNDS = 8
@@ -33,7 +37,7 @@ _ROUNDS = 8
 
 @dataclass(frozen=True)
 class Placement:
-    """How the original has to be turned and cropped to lie as what came back. agreement: share of it that still looks the same."""
+    """How the original has to be turned and cropped to lie as what came back. agreement: share of it that still looks alike."""
 
     turn: Image.Transpose | None
     window: Window
@@ -67,38 +71,48 @@ def place(original: Image.Image, returned: Image.Image) -> Placement | None:
 
     Parts that were painted over do not count; what cannot be told apart (a turned plain disc) is taken as not turned.
     """
-    wholes = [_whole(original, returned, turn) for turn in TURNS if _shape_fits(original, returned, turn)]
-    best = max(wholes, key=lambda found: found.agreement + 0.02 * (found.turn is None), default=None)
-    if best is None or best.agreement < _SURE:
-        crop = _cropped(original, returned)
-        if crop is not None and (best is None or crop.agreement > best.agreement + 0.1):
+    small, seen = (picture.resize(_fitted(picture.size, _LOOKED_AT), Image.Resampling.BOX) for picture in (original, returned))
+    best = _whole(small, seen)
+    if best is None or best.agreement < _PERFECT:
+        turns = TURNS[:1] if best is not None and best.agreement > _SURE else _QUARTERS
+        crop = _cropped(small, seen, turns)
+        if crop is not None and (best is None or crop.agreement > best.agreement + _BETTER):
             best = crop
-    return best
+    if best is None:
+        return None
+    wide, high = (large / few for large, few in zip(original.size, small.size, strict=True))
+    if best.turn in TURNS[4:]:
+        wide, high = high, wide
+    left, top, right, bottom = best.window
+    return replace(best, window=(left * wide, top * high, right * wide, bottom * high))
 
 
-def _shape_fits(original: Image.Image, returned: Image.Image, turn: Image.Transpose | None) -> bool:
-    wide, high = _turned_size(original.size, turn)
-    return abs(wide * returned.height / (high * returned.width) - 1) <= _SAME_SHAPE
+def _shape_fits(original: Image.Image, returned: Image.Image) -> bool:
+    return abs(original.width * returned.height / (original.height * returned.width) - 1) <= _SAME_SHAPE
 
 
 def _turned_size(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, int]:
     return size if turn in TURNS[:4] else size[::-1]
 
 
-def _whole(original: Image.Image, returned: Image.Image, turn: Image.Transpose | None) -> Placement:
-    """The whole original, as it is or moved and stretched by a little."""
-    lying = turned(original, turn)
-    still = _judged(lying, returned, Placement(turn, (0, 0, *map(float, lying.size)), 0, False))
-    if still.agreement < 0.2:
-        return still
-    moved = _refined(lying, returned, still)
-    return moved if moved.agreement > still.agreement + 0.002 else still
+def _whole(original: Image.Image, returned: Image.Image) -> Placement | None:
+    """The whole original, turned as agrees best, and moved and stretched by a little."""
+    still = []
+    for turn in TURNS:
+        lying = turned(original, turn)
+        if _shape_fits(lying, returned):
+            window = (0.0, 0.0, float(lying.width), float(lying.height))
+            still.append(_judged(lying, returned, Placement(turn, window, 0, False)))
+            if turn is None and still[0].agreement > _SURE:
+                break
+    best = max(still, key=lambda found: found.agreement + 0.02 * (found.turn is None), default=None)
+    return _refined(turned(original, best.turn), returned, best) if best else None
 
 
-def _cropped(original: Image.Image, returned: Image.Image) -> Placement | None:
-    """The part of the original, as it is or turned by quarters, that correlates best with what came back."""
+def _cropped(original: Image.Image, returned: Image.Image, turns: Sequence[Image.Transpose | None]) -> Placement | None:
+    """The part of the original, turned in one of these ways, that correlates best with what came back."""
     best: tuple[float, Image.Transpose | None, Window] | None = None
-    for turn in (None, *TURNS[4:6], TURNS[2]):
+    for turn in turns:
         lying = turned(original, turn)
         found = _searched(lying, returned)
         if best is None or found[0] > best[0] + 0.05 * (best[1] is None):
@@ -142,13 +156,14 @@ def _contrast(picture: Image.Image) -> npt.NDArray[np.float64]:
     """Grey, with strokes of paint held down to the contrast of the rest."""
     grey = np.asarray(picture.convert("L"), np.float64)
     grey = grey - np.median(grey)
-    return np.clip(grey / (np.abs(grey).mean() + 4), -2, 2)
+    clipped: npt.NDArray[np.float64] = np.clip(grey / (np.abs(grey).mean() + 4), -2, 2)
+    return clipped
 
 
 def _refined(original: Image.Image, returned: Image.Image, start: Placement) -> Placement:
     """Move and stretch the window, coarse to fine, to where what was not painted differs least (robust Gauss-Newton steps)."""
     best = placed = start
-    for longest in (_COARSE, _FINE):
+    for longest in _LEVELS:
         size = _fitted(returned.size, longest)
         seen = _grey(returned.resize(size, Image.Resampling.BOX))
         for _ in range(_ROUNDS):
@@ -157,7 +172,7 @@ def _refined(original: Image.Image, returned: Image.Image, start: Placement) -> 
             if moved < 0.01:
                 break
         placed = _judged(original, returned, placed)
-        if placed.agreement > best.agreement or (best.cropped and placed.agreement > best.agreement - 0.05):
+        if placed.agreement > best.agreement + 0.002 or (best.cropped and placed.agreement > best.agreement - 0.05):
             best = placed
     return best
 
@@ -167,7 +182,7 @@ def _step(original: Image.Image, seen: Floats, size: tuple[int, int], window: Wi
     expected = _grey(_seen(original, window, size))
     down, right = np.gradient(expected)
     error = seen - expected
-    unsure = 1.5 * float(np.median(np.abs(error))) + 2
+    unsure = 1.5 * float(np.median(np.abs(error))) + 8  # edges that do not lie on each other yet count, too
     weight = 1 / (1 + (error / unsure) ** 2) ** 2
     y, x = np.meshgrid(np.linspace(-1, 1, size[1]), np.linspace(-1, 1, size[0]), indexing="ij")
     slopes = np.stack([right, right * x, down, down * y]).reshape(4, -1)
@@ -184,7 +199,7 @@ def _step(original: Image.Image, seen: Floats, size: tuple[int, int], window: Wi
 
 def _judged(original: Image.Image, returned: Image.Image, placed: Placement) -> Placement:
     """The placement with the share of pixels that look like the original thereabouts."""
-    size = _fitted(returned.size, 2 * _COARSE)
+    size = _fitted(returned.size, _JUDGED)
     seen = np.asarray(returned.resize(size, Image.Resampling.BOX), np.int16)
     expected = np.asarray(_seen(original, placed.window, size), np.int16)
     alike = beyond(seen, expected).max(axis=2) <= _ALIKE
@@ -192,7 +207,7 @@ def _judged(original: Image.Image, returned: Image.Image, placed: Placement) -> 
 
 
 def beyond(seen: Values, expected: Values) -> Values:
-    """How far each value lies outside of what its nine neighbours (H, W, C) have: resampling moves edges by a fraction of a pixel."""
+    """How far each value lies outside of what is expected there and one pixel around: resampling moves edges by fractions of one."""
     low, high = _neighbours(expected, np.minimum), _neighbours(expected, np.maximum)
     outside: Values = np.maximum(np.maximum(seen - high, low - seen), 0)
     return outside

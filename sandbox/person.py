@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sandbox import acts
 from sandbox.changes import Changes
+from sandbox.pencil import Crop, Stroke, drawn_on
 from sandbox.shown import Shown, transcript
 from sandbox.world import Event, Human, Json, Press, World
 
@@ -86,6 +87,16 @@ class Person:
     async def sends_photo(self, data: bytes, caption: str = "", reply_to: int | None = None) -> Shown:
         """Send a photo."""
         return self._did(acts.send_photo(self._world, self._human, data, caption, reply_to))
+
+    async def draws_on(
+        self, photo: int, *strokes: Stroke, caption: str = "", reply: bool = False, crop: Crop | None = None, turns: int = 0
+    ) -> Shown:
+        """Open a photo of this chat by its message, draw on it with Telegram's pencil, and send what came of it as a new photo.
+
+        crop: left, top, right, bottom of what is left, in shares.  turns: quarter turns to the left.
+        """
+        drawn = drawn_on(self.message(photo).photo, strokes, crop=crop, turns=turns)
+        return await self.sends_photo(drawn, caption, photo if reply else None)
 
     async def sends_album(self, *photos: bytes, caption: str = "", reply_to: int | None = None) -> list[Shown]:
         """Send two to ten photos as one album."""

@@ -17,7 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from engine.errors import BadPicture
-from engine.masks import Mask, latent_mask
+from engine.marked import Mask
+from engine.masks import latent_mask
 from engine.models.unet import Kandinsky3UNet
 from engine.nano_world import COLOURS, ENGLISH_WORDS, SHAPES, Thing
 from engine.outcomes import Drawn, ignore

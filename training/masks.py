@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from engine.masks import Mask
+from engine.marked import Mask
 from training.base import caption_of
 from training.data import Example, Region
 

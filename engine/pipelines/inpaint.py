@@ -11,7 +11,8 @@ from torch import Tensor
 from engine.components import Networks
 from engine.denoising import LATENT_CHANNELS, decode, pictures_of, predictor, prepare, run_steps
 from engine.framing import Frame
-from engine.masks import Alpha, Box, Mask, dilated, feathered, latent_mask, place_of, read_mask
+from engine.marked import Box, Mask, read_mask
+from engine.masks import Alpha, dilated, feathered, latent_mask, place_of
 from engine.outcomes import Drawn
 from engine.pictures import opaque
 from engine.requests import Inpaint, Outpaint, image_seed

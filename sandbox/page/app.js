@@ -3,6 +3,7 @@
 import { build, copy, fileUrl, summary } from "/message.js";
 import { setUpLightbox } from "/lightbox.js";
 import { setUpComposer } from "/composer.js";
+import { setUpPencil } from "/pencil.js";
 import { $, alertBox, avatar, h, label, popup, toast } from "/dom.js";
 import { clock, dayKey, dayName, speak, t } from "/texts.js";
 
@@ -47,7 +48,7 @@ const act = {
     node.classList.remove("flash");
     requestAnimationFrame(() => node.classList.add("flash"));
   },
-  enlarge: setUpLightbox((message) => together(message).filter((part) => part.photo)),
+  enlarge: setUpLightbox((message) => together(message).filter((part) => part.photo), setUpPencil((form) => act.upload(form).then(() => stick(true)))),
   menu: messageMenu,
 };
 

@@ -4,8 +4,8 @@ import { $, label } from "/dom.js";
 import { fileUrl } from "/message.js";
 import { t } from "/texts.js";
 
-/** `photosWith` gives a photo and those shown with it. The function that is returned opens one. */
-export function setUpLightbox(photosWith) {
+/** `photosWith` gives a photo and those shown with it, `draw` opens the pencil on one. The function that is returned opens one. */
+export function setUpLightbox(photosWith, draw) {
   const lightbox = $("lightbox");
   let open = { parts: [], at: 0 };
 
@@ -29,6 +29,7 @@ export function setUpLightbox(photosWith) {
     link.download = `photo-${message.message_id}`;
     label(link, t("download"));
     label(lightbox.querySelector(".shut"), t("close"));
+    label(lightbox.querySelector(".draw"), t("drawOn"));
     lightbox.querySelector(".place").textContent = parts.length > 1 ? `${open.at + 1} / ${parts.length}` : "";
     for (const [name, words] of [["before", "previous"], ["after", "next"]]) {
       const button = lightbox.querySelector(`.${name}`);
@@ -39,6 +40,7 @@ export function setUpLightbox(photosWith) {
 
   lightbox.querySelector(".before").addEventListener("click", () => show(-1));
   lightbox.querySelector(".after").addEventListener("click", () => show(1));
+  lightbox.querySelector(".draw").addEventListener("click", () => { lightbox.close(); draw(open.parts[open.at]); });
   lightbox.addEventListener("click", (event) => { if (!event.target.closest("a, .before, .after")) lightbox.close(); });
   lightbox.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

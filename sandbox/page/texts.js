@@ -15,6 +15,11 @@ const EN = {
   drop: "Drop photos or files to send them", failed: "Could not send", tooBig: "The file is too big",
   expand: "Show more", collapse: "Show less", log: "Messages", spoiler: "Show the hidden part", emptyChat: "No messages yet",
   sendPhotos: "Send {n} photos", sendFiles: "Send {n} files", album: "Album", previous: "Previous photo", next: "Next photo",
+  drawOn: "Draw on the photo", drawHere: "Photo to draw on", undo: "Undo", thickness: "Thickness", asReply: "As a reply to this photo",
+  colours: {
+    red: "Red", orange: "Orange", yellow: "Yellow", green: "Green", turquoise: "Turquoise", blue: "Blue", purple: "Purple", pink: "Pink",
+    white: "White", black: "Black",
+  },
   webApp: "Mini Apps open in Telegram only", bytes: ["B", "KB", "MB"], switchPerson: "You write as",
 };
 
@@ -34,6 +39,12 @@ const RU = {
   drop: "Перетащите сюда фото или файлы", failed: "Не удалось отправить", tooBig: "Файл слишком большой",
   expand: "Показать полностью", collapse: "Свернуть", log: "Сообщения", spoiler: "Показать скрытое",
   sendPhotos: "Отправить {n} фото", sendFiles: "Отправить файлов: {n}", album: "Альбом",
+  drawOn: "Рисовать на фото", drawHere: "Фото для рисования", undo: "Отменить", thickness: "Толщина",
+  asReply: "Ответом на это фото",
+  colours: {
+    red: "Красный", orange: "Оранжевый", yellow: "Жёлтый", green: "Зелёный", turquoise: "Бирюзовый", blue: "Синий",
+    purple: "Фиолетовый", pink: "Розовый", white: "Белый", black: "Чёрный",
+  },
   previous: "Предыдущее фото", next: "Следующее фото", emptyChat: "Пока нет сообщений", webApp: "Мини-приложения открываются только в Telegram", bytes: ["Б", "КБ", "МБ"],
   switchPerson: "Вы пишете как",
 };

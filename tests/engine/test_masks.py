@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.masks import Box, Mask, dilated, feathered, latent_mask, place_of, read_mask
+from engine.marked import Box, Mask, read_mask
+from engine.masks import dilated, feathered, latent_mask, place_of
 from engine.requests import RequestError
 
 SIZE = (60, 40)

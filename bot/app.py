@@ -24,6 +24,7 @@ from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
 from bot.limiter import Limiter
+from bot.marking import Marking, Marks
 from bot.messages import Messages
 from bot.ops import Ops
 from bot.photos import Photos
@@ -53,6 +54,7 @@ from handlers import (
     fallback,
     history,
     imagine,
+    inpaint,
     mix,
     outline,
     photo,
@@ -86,6 +88,7 @@ ROUTED = (
     settings,
     result,
     edits,
+    inpaint,
     extend,
     outline,
     mix,
@@ -140,13 +143,15 @@ class Application:
         media = MediaStore(storage.media)
         self._owner = f"{process_name()}:{secrets.token_hex(4)}"  # in containers, two processes may have one name
         lease = (self._lease_name("deliver"), self._owner)
+        downloads, uploads = Downloads(bot), Uploads(media)
+        marks = Marks(self._db, media)
+        marking = Marking(marks, downloads, uploads)
         self._deliverer = Deliverer(
             self._db, bot, jobs, Messages(texts, drawing.lane_names, drawing.family), media, Limiter(limits=limits), lease
         )
+        photos = Photos(self._db, downloads, uploads, self._deliverer.wake)
         desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
-
-        photos = Photos(self._db, Downloads(bot), Uploads(media), self._deliverer.wake)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
             done = await jobs.submit(*args, **kwargs)
@@ -179,6 +184,8 @@ class Application:
             find_album=photos.album,
             find_shown=photos.shown,
             find_parent=photos.parent,
+            take_mask=marking.take,
+            change_mask=marks.change,
             offer_album=photos.offer_album,
             family=drawing.family,
             lanes=drawing.lane_names,

@@ -106,7 +106,7 @@ class Desk:
         """In one transaction: a question of which no answer was expected would have its answer drawn."""
         async with self._db.begin() as session:
             await dialogs.open(session, dialog, answer, about)
-            await NoticeRepository(session).add(_notice(actor, key, _key(actor), {}))
+            await NoticeRepository(session).add(_notice(actor, key, _key(actor), dict(about or {})))
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
 

@@ -1,6 +1,6 @@
 """What each outgoing message says and shows: status lines, results, notices. Texts by key, buttons from the handlers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from bot.jobs import eta
 from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json
-from handlers import asking, editing, edits, extend, history, mix, result, suggest, waiting, ways
+from handlers import asking, editing, edits, extend, history, inpaint, mix, result, suggest, waiting, ways
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
@@ -33,9 +33,18 @@ class Said:
 
 
 class Messages:
-    def __init__(self, texts: Texts, lanes: Collection[str] | None = None, family: str = catalog.DEFAULT_FAMILY) -> None:
-        """family: what new wishes are drawn with.  lanes: of it, that are offered; None for all that it has."""
-        self._texts, self._lanes, self._family = texts, lanes, family
+    def __init__(
+        self,
+        texts: Texts,
+        lanes: Collection[str] | None = None,
+        family: str = catalog.DEFAULT_FAMILY,
+        editor: Callable[[str], str] | None = None,
+    ) -> None:
+        """family: what new wishes are drawn with.  lanes: of it, that are offered; None for all that it has.
+
+        editor: makes the address of the mask editor for a picture; None where there is none.
+        """
+        self._texts, self._lanes, self._family, self._editor = texts, lanes, family, editor
 
     def status(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> Said:
         """The one line that a person watches while a job waits and is drawn."""
@@ -115,6 +124,9 @@ class Messages:
         if key == "outline.ask":
             example = catalog.examples(self._family, language)[0]
             return Said(self._texts(language, key, {"example": example}), asking.question(label, "outline.placeholder"))
+        if key == "inpaint.ask":
+            example = catalog.examples(self._family, language)[0]
+            return Said(self._texts(language, key, {"example": example}), asking.question(label, "inpaint.placeholder"))
         if (about := self._about(notice, label)) is not None:
             return Said(self._texts(language, key, params), about)
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params)
@@ -132,6 +144,12 @@ class Messages:
         if key == "ways.which":
             return ways.which_keyboard(notice.public_id, len(params["pictures"]))
         return None
+
+    def ways_to_a_mask(self, picture: Picture, language: str) -> Said:
+        """How a person may mark a part of a picture."""
+        text = self._texts(language, "inpaint.how-editor" if self._editor else "inpaint.how")
+        keyboard = inpaint.ways_keyboard(picture.public_id, picture.mask_id is not None, self._editor, self.label(language))
+        return Said(text, keyboard)
 
     def offer_pictures(self, notice: Notice, pictures: Sequence[Picture], language: str) -> Said:
         """What can be made of several pictures together, and a way to each of them."""

@@ -31,7 +31,7 @@ class Photos:
             async with self._downloads.file(file.file_id, file.size) as path:
                 upload = await self._uploads.take(path)
         except BadUpload as error:
-            raise Refused(f"upload.{error.reason}", **_told(error)) from error
+            raise refusal(error) from error
         new = NewUpload(
             actor.user.id, actor.chat_id, actor.message_id or 0, upload.media_id, upload.width, upload.height,
             album=file.album, caption=file.caption,
@@ -77,8 +77,12 @@ class Photos:
         self._wake()
 
 
+def refusal(error: BadUpload) -> Refused:
+    """Why a file is not taken, as a person is told, with numbers in the units that people use."""
+    return Refused(f"upload.{error.reason}", **_told(error))
+
+
 def _told(error: BadUpload) -> dict[str, object]:
-    """The numbers of a refusal in the units that people use."""
     limit, value = error.values.get("limit", 0), error.values.get("value", 0)
     if error.reason == "too-heavy":
         return {"limit": int(limit) // _MB, "value": -(-int(value) // _MB)}

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from types import MappingProxyType
 
 from bot.jobs import Jobs
+from bot.marking import Marks
 from bot.messages import Messages, Said
 from bot.presentation import as_gallery, as_thumbnail
 from bot.texts import LANGUAGES, shorten
 from engine.requests import from_json
-from handlers import history, settings, waiting
+from handlers import history, inpaint, settings, waiting
 from storage.database import Database
-from storage.domain import Job, JobState, Kept, Notice, UserSettings
+from storage.domain import Job, JobState, Kept, Notice, Picture, UserSettings
 from storage.errors import MediaMissing
 from storage.media import MediaStore
 from storage.repositories.history import HistoryRepository
@@ -30,6 +31,7 @@ _LISTED = 10  # jobs of one person
 class Screens:
     def __init__(self, database: Database, jobs: Jobs, messages: Messages, media: MediaStore) -> None:
         self._db, self._jobs, self._messages, self._media = database, jobs, messages, media
+        self._marks = Marks(database, media)
 
     async def draw(self, notice: Notice, language: str) -> Said:
         """Draw a notice whose key is one of `SCREENS` for the person it belongs to."""
@@ -111,8 +113,31 @@ class Screens:
             else:
                 pictures = await repository.owned_of(notice.params.get("pictures", ()), user_id)
         if not pictures:  # forgotten meanwhile
-            return Said(self._messages.text(language, "refused.not-found"))
+            return self._gone(language)
         return self._messages.offer_pictures(notice, pictures, language)
+
+    async def ways_to_a_mask(self, notice: Notice, language: str) -> Said:
+        """How to mark a part of a picture."""
+        picture = await self._picture(notice)
+        return self._messages.ways_to_a_mask(picture, language) if picture else self._gone(language)
+
+    async def mask(self, notice: Notice, language: str) -> Said:
+        """A picture with its mask over it, to be looked at before anything is drawn."""
+        picture = await self._picture(notice)
+        if picture is None or picture.mask_id is None:
+            return self._gone(language)
+        photo, share = await self._marks.preview(picture)
+        text = self._messages.text(language, notice.key, {"share": max(1, round(100 * share))})
+        return Said(text, inpaint.preview_keyboard(picture.public_id, self._messages.label(language)), photo)
+
+    async def _picture(self, notice: Notice) -> Picture | None:
+        async with self._db.read() as session:
+            pictures = PictureRepository(session)
+            found = await pictures.owned_of([str(notice.params.get("picture", ""))], int(notice.user_id or 0))
+        return found[0] if found else None
+
+    def _gone(self, language: str) -> Said:
+        return Said(self._messages.text(language, "refused.not-found"))
 
     async def _status(self, job: Job, language: str) -> str:
         waits = job.state == JobState.QUEUED
@@ -157,5 +182,7 @@ SCREENS: MappingProxyType[str, Callable[[Screens, Notice, str], Awaitable[Said]]
         "queue.menu": Screens.queue,
         "refused.queue-full": Screens.queue,
         "mix.offer": Screens.pictures,
+        "inpaint.how": Screens.ways_to_a_mask,
+        "mask.preview": Screens.mask,
     }
 )

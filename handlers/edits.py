@@ -6,16 +6,16 @@ from aiogram import F, Router
 from aiogram.types import CallbackQuery, InlineKeyboardButton
 
 from engine.requests import new_seed
-from handlers import extend, mix, outline, upscale, variation
+from handlers import extend, inpaint, mix, outline, upscale, variation
 from handlers.editing import EditButton, Label, buttons, served
 from handlers.ports import Actor, FindPicture, Submit, Toast
 from storage.domain import Refused
 
 router = Router(name=__name__)
 
-MODES = (variation, extend, outline, mix, upscale)
+MODES = (variation, inpaint, extend, outline, mix, upscale)
 EDITS = {action: edit for mode in MODES for action, edit in mode.EDITS.items()}
-_ROWS = (("vary", "wander"), ("extend", "outline", "mix"), ("up2", "up4"))
+_ROWS = (("vary", "wander"), ("inpaint", "extend"), ("outline", "mix"), ("up2", "up4"))
 _AT_ONCE = frozenset(action for action, edit in EDITS.items() if not edit.asks)
 
 

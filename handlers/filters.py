@@ -18,6 +18,12 @@ async def asked(event: Message, raw_state: str | None) -> bool:
     return raw_state is not None
 
 
+async def picture(message: Message) -> bool:
+    """A picture in any of the ways in which people send one."""
+    document = message.document
+    return bool(message.photo or message.sticker or (document and (document.mime_type or "").startswith("image/")))
+
+
 async def words(message: Message) -> bool:
     """A text that is no command."""
     return bool(message.text) and not str(message.text).startswith("/")

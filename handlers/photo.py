@@ -7,21 +7,20 @@ from aiogram.dispatcher.event.bases import SkipHandler
 from aiogram.fsm.context import FSMContext
 from aiogram.types import CallbackQuery, Message
 
-from engine.requests import clean_prompt
 from handlers import edits, mix, ways
 from handlers.asking import picture_asked_about
 from handlers.editing import OFFER, EditButton
+from handlers.filters import picture as a_picture
 from handlers.filters import private
-from handlers.ports import Actor, FindPicture, OfferAlbum, Screen, SentFile, Submit, TakePicture
+from handlers.ports import Actor, FindPicture, OfferAlbum, Screen, Submit, TakePicture
+from handlers.sent import sent
 from storage.domain import Picture
 
 router = Router(name=__name__)
 router.message.filter(private)
 
-_PICTURE = F.photo | F.document.mime_type.startswith("image/") | F.sticker
 
-
-@router.message(mix.Second.picture, _PICTURE)
+@router.message(mix.Second.picture, a_picture)
 async def second(
     message: Message,
     actor: Actor,
@@ -45,7 +44,7 @@ async def offer_one(
     await offer(actor, await find_picture(actor.user, callback_data.picture), screen)
 
 
-@router.message(_PICTURE)
+@router.message(a_picture)
 async def photo(
     message: Message,
     actor: Actor,
@@ -71,15 +70,3 @@ async def photo(
 async def offer(actor: Actor, picture: Picture, screen: Screen) -> None:
     """Say what can be made of a picture."""
     await screen(actor, "photo.offer", {"picture": picture.public_id, "size": f"{picture.width}×{picture.height}"})
-
-
-def sent(message: Message) -> SentFile:
-    """The file of a message with a picture, in the largest of its sizes."""
-    if message.photo:
-        file = max(message.photo, key=lambda size: size.width * size.height)
-        return SentFile(file.file_id, file.file_size, message.media_group_id, clean_prompt(message.caption or "") or None)
-    if message.document:
-        document = message.document
-        return SentFile(document.file_id, document.file_size, message.media_group_id, clean_prompt(message.caption or "") or None)
-    assert message.sticker  # noqa: S101  the filter let nothing else through
-    return SentFile(message.sticker.file_id, message.sticker.file_size)

@@ -78,6 +78,18 @@ class FindShown(Protocol):
     async def __call__(self, actor: Actor, message_id: int) -> list[Picture]: ...
 
 
+class TakeMask(Protocol):
+    """Keep what a person marked on a picture, by a pencil or in a file. Raises: Refused, RequestError with the reason."""
+
+    async def __call__(self, actor: Actor, picture: Picture, file: SentFile) -> None: ...
+
+
+class ChangeMask(Protocol):
+    """Change a picture's mask in one of the ways of `MASK_CHANGES`. Raises: Refused if nothing or everything would be marked."""
+
+    async def __call__(self, picture: Picture, change: str) -> None: ...
+
+
 class FindParent(Protocol):
     """The picture that a job started from; None if there is none."""
 

@@ -234,6 +234,10 @@ class Picture:
     operation: str
     created_at: float
     caption: str | None = None
+    mask_id: str | None = None
+
+
+MASK_CHANGES = ("grow", "shrink", "invert")
 
 
 @dataclass(frozen=True)

@@ -144,12 +144,14 @@ class PictureRow(Base):
     message_id: Mapped[int | None] = mapped_column(BigInteger)
     album: Mapped[str | None] = mapped_column(String(64))
     caption: Mapped[str | None] = mapped_column(Text)
+    mask_id: Mapped[str | None] = mapped_column(String(80))
     created_at: Mapped[float]
 
     def to_picture(self) -> Picture:
         return Picture(
             self.id, self.public_id, self.user_id, self.job_id, self.ordinal, self.media_id, self.seed,
             self.width, self.height, self.parent_id, self.operation, self.created_at, self.caption,
+            self.mask_id,
         )  # fmt: skip
 
 

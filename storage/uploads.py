@@ -4,6 +4,8 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +38,18 @@ class Uploads:
 
         Raises: BadUpload with the reason; MediaAway.
         """
+        async with self.plain(file) as (plain, (width, height)):
+            media_id = await asyncio.to_thread(lambda: self._media.put(plain.read_bytes(), ".png"))
+        return Upload(media_id, width, height)
+
+    @asynccontextmanager
+    async def plain(self, file: Path) -> AsyncIterator[tuple[Path, tuple[int, int]]]:
+        """Decode a file; inside of the block there are its pixels as PNG, and their size. Raises: BadUpload."""
         with tempfile.TemporaryDirectory(prefix="kandinsky-upload-") as folder:
             plain = Path(folder) / "plain.png"
             async with self._turns:
-                width, height = await decoded(file, plain)
-            media_id = await asyncio.to_thread(lambda: self._media.put(plain.read_bytes(), ".png"))
-        return Upload(media_id, width, height)
+                size = await decoded(file, plain)
+            yield plain, size
 
 
 async def decoded(source: Path, target: Path) -> tuple[int, int]:

@@ -94,6 +94,10 @@ class PictureRepository:
                 update(PictureRow).where(PictureRow.id == picture_id, PictureRow.user_id == user_id).values(thumbnail_id=media_id)
             )
 
+    async def remember_mask(self, picture_id: int, media_id: str) -> None:
+        """Keep what was marked on a picture, for this try and the next."""
+        await self._session.execute(update(PictureRow).where(PictureRow.id == picture_id).values(mask_id=media_id))
+
     async def file_id(self, picture_id: int, bot_id: int, form: str) -> str | None:
         row = await self._session.get(TelegramFileRow, (picture_id, bot_id, form))
         return row.file_id if row else None

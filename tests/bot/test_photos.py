@@ -44,7 +44,7 @@ async def test_a_photo_alone_is_kept_and_offered_everything(full_house: House) -
     offer = await does(full_house, full_house.anna.sends_photo(picture()))
     assert "320×200" in offer.text
     labels = [label.split(" ", 1)[1] for label in offer.labels]
-    assert labels == ["Variation", "Freer", "Extend", "Outline", "Mix", "×2", "×4"]
+    assert labels == ["Variation", "Freer", "Repaint", "Extend", "Outline", "Mix", "×2", "×4"]
     assert await full_house.jobs() == 0
 
 
@@ -79,6 +79,61 @@ async def test_extending_asks_where(full_house: House, label: str, values: dict[
     (wish,) = await wishes(full_house)
     assert wish["kind"] == "outpaint"
     assert wish.items() >= values.items()
+
+
+def marked(size: tuple[int, int], box: tuple[int, int, int, int]) -> bytes:
+    """A black file with a white box."""
+    canvas = Image.new("L", size)
+    canvas.paste(255, box)
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+async def test_a_mask_is_looked_at_changed_and_used(full_house: House) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    assert "pencil" in (await does(full_house, presses(full_house, "Repaint"))).text
+    mask = marked((320, 200), (40, 40, 120, 140))
+    preview = await does(full_house, full_house.anna.sends_document("mask.png", mask, "image/png"))
+    assert "12 % of the picture" in preview.text
+    grown = await does(full_house, presses(full_house, "Grow"))
+    assert (grown.id, grown.text) != (preview.id, preview.text)
+    assert "What should be here" in (await does(full_house, presses(full_house, "Use it"))).text
+    await does(full_house, full_house.anna.says("a lighthouse"))
+    (wish,) = await wishes(full_house)
+    assert (wish["kind"], wish["prompt"], wish["from"]) == ("inpaint", "a lighthouse", (320, 200))
+    drawn = Image.open(io.BytesIO(full_house.post.media.get(wish["mask_image"])))
+    left, top, right, bottom = drawn.getbbox() or (0, 0, 0, 0)
+    assert 25 <= left < 40
+    assert 120 < right <= 135
+    assert (top < 40, bottom > 140) == (True, True)
+
+
+async def test_a_mask_is_remembered_for_another_try(full_house: House) -> None:
+    offer = await does(full_house, full_house.anna.sends_photo(picture()))
+    await does(full_house, presses(full_house, "Repaint"))
+    mask = marked((320, 200), (40, 40, 120, 140))
+    await does(full_house, full_house.anna.sends_document("mask.png", mask, "image/png"))
+    await does(full_house, full_house.anna.presses("Repaint", offer.id))
+    assert "12 % of the picture" in (await does(full_house, presses(full_house, "The last mask"))).text
+
+
+@pytest.mark.parametrize(
+    ("mask", "says"),
+    [
+        (marked((320, 200), (0, 0, 0, 0)), "Nothing is marked"),
+        (marked((320, 200), (0, 0, 320, 200)), "100 %"),
+        (marked((200, 320), (40, 40, 120, 140)), "200x320"),
+        (picture((320, 200), "navy"), "not look like that picture"),
+    ],
+    ids=["empty", "everything", "another shape", "another picture"],
+)
+async def test_what_is_no_mask_gets_its_reason_and_the_question_stays(full_house: House, mask: bytes, says: str) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    await does(full_house, presses(full_house, "Repaint"))
+    assert says in (await does(full_house, full_house.anna.sends_document("mask.png", mask, "image/png"))).text
+    again = marked((320, 200), (40, 40, 120, 140))
+    assert "12 %" in (await does(full_house, full_house.anna.sends_document("mask.png", again, "image/png"))).text
 
 
 async def test_an_outline_asks_for_words(full_house: House) -> None:

@@ -1,0 +1,106 @@
+"""Masks of pictures: read from what a person sent, changed by buttons, kept with their picture, and shown over it."""
+
+import asyncio
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bot.downloads import Downloads
+from bot.masks import algebra
+from bot.masks.files import file_mask, looks_like_mask
+from bot.masks.overlay import overlay
+from bot.masks.pencil import LEAST, MOST, pencil_mask
+from bot.photos import refusal
+from bot.presentation import as_photo
+from engine.marked import Mask
+from handlers.ports import Actor, SentFile
+from storage.database import Database
+from storage.domain import Picture, Refused
+from storage.errors import BadUpload
+from storage.media import MediaStore
+from storage.repositories.pictures import PictureRepository
+from storage.uploads import Uploads
+
+_HALF = 128
+_CHANGES: dict[str, Callable[[Mask], Mask]] = {"grow": algebra.grow, "shrink": algebra.shrink, "invert": algebra.invert}
+
+
+class Marks:
+    """The last mask of each picture."""
+
+    def __init__(self, database: Database, media: MediaStore) -> None:
+        self._db, self._media = database, media
+
+    async def change(self, picture: Picture, change: str) -> None:
+        """Grow, shrink or invert a picture's mask. Raises: Refused when nothing, or everything, would be left marked."""
+        mask = _CHANGES[change](await self.mask_of(picture))
+        await self.keep(picture, mask)
+
+    async def keep(self, picture: Picture, mask: Mask) -> None:
+        """Keep a mask with its picture. Raises: Refused for one that marks nothing, or everything."""
+        share = algebra.share(mask)
+        if share < LEAST:
+            raise Refused("refused.mask-empty")
+        if share > MOST:
+            raise Refused("refused.mask-everything", value=round(100 * share), limit=round(100 * MOST))
+        media_id = await asyncio.to_thread(lambda: self._media.put(_png(mask), ".png"))
+        async with self._db.begin() as session:
+            await PictureRepository(session).remember_mask(picture.id, media_id)
+
+    async def preview(self, picture: Picture) -> tuple[bytes, float]:
+        """A picture with its mask shown over it, as JPEG, and the share that is marked. Raises: Refused if it has none."""
+        mask = await self.mask_of(picture)
+        return await asyncio.to_thread(self._shown, picture, mask), algebra.share(mask)
+
+    async def mask_of(self, picture: Picture) -> Mask:
+        """The last mask of a picture. Raises: Refused if there is none."""
+        if picture.mask_id is None:
+            raise Refused("refused.not-found")
+        mask: Mask = np.asarray(await asyncio.to_thread(self._open, picture.mask_id)) >= _HALF
+        return mask
+
+    def read(self, picture: Picture, file: Path) -> Mask:
+        """What a file marks, drawn on the picture or a mask of its own; call it in a thread. Raises: Refused, RequestError."""
+        returned = Image.open(file)
+        if looks_like_mask(returned):
+            return file_mask(returned, (picture.width, picture.height)).mask
+        return pencil_mask(self._open(picture.media_id), returned).mask
+
+    def _shown(self, picture: Picture, mask: Mask) -> bytes:
+        shown = overlay(self._open(picture.media_id), mask)
+        return as_photo(_data(shown))
+
+    def _open(self, media_id: str) -> Image.Image:
+        return Image.open(io.BytesIO(self._media.get(media_id)))
+
+
+class Marking:
+    """Takes in what people send as masks."""
+
+    def __init__(self, marks: Marks, downloads: Downloads, uploads: Uploads) -> None:
+        self._marks, self._downloads, self._uploads = marks, downloads, uploads
+
+    async def take(self, actor: Actor, picture: Picture, file: SentFile) -> None:
+        """Keep the mask that a person drew on a picture, or sent as a file of its own.
+
+        Raises: Refused with the reason; RequestError for a mask of another shape.
+        """
+        try:
+            async with self._downloads.file(file.file_id, file.size) as path, self._uploads.plain(path) as (plain, _):
+                mask = await asyncio.to_thread(self._marks.read, picture, plain)
+        except BadUpload as error:
+            raise refusal(error) from error
+        await self._marks.keep(picture, mask)
+
+
+def _data(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _png(mask: Mask) -> bytes:
+    return _data(Image.fromarray(mask.astype(np.uint8) * 255, "L"))

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     worker = commands.add_parser("worker", help="one render worker alone")
     worker.add_argument("--family", help="set of weights (default: WORKER_FAMILY, or kandinsky-nano)")
-    worker.add_argument("--lanes", help="comma-separated (default: WORKER_LANES, or flash,base)")
+    worker.add_argument("--lanes", help="comma-separated (default: WORKER_LANES, or all that are here)")
     worker.add_argument("--device", help="cpu, cuda or cuda:N (default: WORKER_DEVICE, or cpu)")
     worker.set_defaults(run=_worker)
 
@@ -173,6 +173,9 @@ def _worker(options: argparse.Namespace) -> int:
         family = catalog.family(settings.family)
     except RequestError as error:
         raise SettingsError(f"WORKER_FAMILY (--family): {error}") from None
+    if not settings.lanes:
+        os.environ[setting_name(WorkerSettings, "lanes")] = ",".join(catalog.lanes_here(family.name) or family.lanes)
+        settings = read(WorkerSettings)
     unknown = [lane for lane in settings.lane_names if lane not in family.lanes]
     if unknown or not settings.lane_names:
         lane = ascii(unknown[0]) if unknown else "''"

@@ -125,8 +125,8 @@ class Messages:
             example = catalog.examples(self._family, language)[0]
             return Said(self._texts(language, key, {"example": example}), asking.question(label, "outline.placeholder"))
         if key == "inpaint.ask":
-            example = catalog.examples(self._family, language)[0]
-            return Said(self._texts(language, key, {"example": example}), asking.question(label, "inpaint.placeholder"))
+            values = {"example": label("inpaint.example")}
+            return Said(self._texts(language, key, values), asking.question(label, "inpaint.placeholder"))
         if (about := self._about(notice, label)) is not None:
             return Said(self._texts(language, key, params), about)
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params)

@@ -237,7 +237,7 @@ class WorkerSettings(BaseSettings):
 
     model_config = _from("WORKER_")
     family: str = Field("kandinsky-nano", description="set of weights; `worker --family` sets it")
-    lanes: str = Field("flash,base", description="lanes of the family, with commas; `worker --lanes` sets it")
+    lanes: str = Field("", description="lanes of the family, with commas, where not all; `worker --lanes` sets it")
     device: str = Field("cpu", description="device to draw on: cpu, cuda or cuda:N; `worker --device` sets it")
     memory: str | None = Field(None, description="one of the family's memory plans; by default what suits the device")
     loras: str = Field("", description="LoRA files with weights, with commas: style.safetensors:0.8,line.safetensors")

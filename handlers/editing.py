@@ -35,6 +35,11 @@ class Edit(NamedTuple):
     asks: bool = False
 
 
+def feather(picture: Picture) -> int:
+    """Pixels over which what is drawn anew fades in: as many as suit a megapixel there, and fewer in a smaller picture."""
+    return max(1, round(min(picture.width, picture.height) / 128))
+
+
 _ANY = Picture(0, "", 0, None, 0, "any", 0, 64, 64, None, "", 0.0)
 
 

@@ -7,7 +7,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardMarkup
 
 from engine import catalog
 from engine.requests import Outpaint, Request
-from handlers.editing import Edit, EditButton, Label, buttons
+from handlers.editing import Edit, EditButton, Label, buttons, feather
 from handlers.ports import Actor, FindPicture, Screen
 from storage.domain import Picture
 
@@ -16,17 +16,21 @@ router = Router(name=__name__)
 _SHARE = 0.5  # of a picture's side: what one answer adds
 
 
+def _outpaint(family: str, picture: Picture, seed: int, **where: float) -> Request:
+    return catalog.make(Outpaint, family, image=picture.media_id, seed=seed, mask_feather=feather(picture), **where)
+
+
 def _beyond(side: str) -> Callable[[str, Picture, int], Request]:
     def make(family: str, picture: Picture, seed: int) -> Request:
         whole = picture.width if side in ("left", "right") else picture.height
-        return catalog.make(Outpaint, family, image=picture.media_id, seed=seed, **{side: round(whole * _SHARE)})
+        return _outpaint(family, picture, seed, **{side: round(whole * _SHARE)})
 
     return make
 
 
 def _around(zoom: float) -> Callable[[str, Picture, int], Request]:
     def make(family: str, picture: Picture, seed: int) -> Request:
-        return catalog.make(Outpaint, family, image=picture.media_id, seed=seed, zoom=zoom)
+        return _outpaint(family, picture, seed, zoom=zoom)
 
     return make
 

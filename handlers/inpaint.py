@@ -11,7 +11,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 from engine import catalog
 from engine.requests import Inpaint, Request, new_seed
 from handlers.asking import picture_asked_about
-from handlers.editing import Edit, EditButton, Label
+from handlers.editing import Edit, EditButton, Label, feather
 from handlers.filters import picture, private, words
 from handlers.ports import Actor, Ask, ChangeMask, FindPicture, Screen, Submit, TakeMask
 from handlers.sent import sent
@@ -38,7 +38,15 @@ class MaskButton(CallbackData, prefix="v1m"):
 
 def repaint(family: str, picture: Picture, mask: str, prompt: str, seed: int) -> Request:
     """Words where a mask (a media id) marks a picture."""
-    return catalog.make(Inpaint, family, image=picture.media_id, mask_image=mask, prompt=prompt, seed=seed)
+    return catalog.make(
+        Inpaint,
+        family,
+        image=picture.media_id,
+        mask_image=mask,
+        prompt=prompt,
+        seed=seed,
+        mask_feather=feather(picture),
+    )
 
 
 def _any_words(family: str, picture: Picture, seed: int) -> Request:

@@ -1,5 +1,7 @@
 """Errors of this room; one sentence each."""
 
+from collections.abc import Mapping
+
 from storage.domain import Refused
 
 
@@ -29,6 +31,14 @@ class NoMedia(StorageError):
 
 class OldSchema(StorageError):
     """The database is not at the revision this code was written for."""
+
+
+class BadUpload(StorageError):
+    """A file that is not taken: a reason of `storage.decode.REASONS`, and what a sentence about it needs."""
+
+    def __init__(self, reason: str, values: Mapping[str, str | int] | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.values = reason, values or {}
 
 
 class MediaAway(StorageError, OSError):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from sandbox.errors import bad_request
+from sandbox.mini_apps import address_fault
 
 _ACTIONS = (
     "callback_data", "url", "web_app", "login_url", "switch_inline_query", "switch_inline_query_current_chat",
@@ -64,4 +65,10 @@ def _button(button: Any) -> dict[str, Any]:
     url = button.get("url")
     if url is not None and not re.match(r"(https?://[^\s/]|tg://[^\s]|[\w-]+(\.[\w-]+)+)[^\s]*$", str(url)):
         raise bad_request(f"inline keyboard button URL '{url}' is invalid: Wrong HTTP URL")
+    app = button.get("web_app")
+    if app is not None:
+        if not isinstance(app, dict) or not isinstance(app.get("url"), str):
+            raise bad_request(f'{where}Field "url" must be of type String')
+        if fault := address_fault(app["url"]):
+            raise bad_request(f"inline keyboard button Web App URL '{app['url']}' is invalid: {fault}")
     return {key: value for key, value in button.items() if value is not None}

@@ -15,7 +15,7 @@ const EN = {
   drop: "Drop photos or files to send them", failed: "Could not send", tooBig: "The file is too big",
   expand: "Show more", collapse: "Show less", log: "Messages", spoiler: "Show the hidden part", emptyChat: "No messages yet",
   sendPhotos: "Send {n} photos", sendFiles: "Send {n} files", album: "Album", previous: "Previous photo", next: "Next photo",
-  webApp: "Mini Apps open in Telegram only", bytes: ["B", "KB", "MB"], switchPerson: "You write as",
+  bytes: ["B", "KB", "MB"], switchPerson: "You write as",
 };
 
 const RU = {
@@ -34,7 +34,7 @@ const RU = {
   drop: "Перетащите сюда фото или файлы", failed: "Не удалось отправить", tooBig: "Файл слишком большой",
   expand: "Показать полностью", collapse: "Свернуть", log: "Сообщения", spoiler: "Показать скрытое",
   sendPhotos: "Отправить {n} фото", sendFiles: "Отправить файлов: {n}", album: "Альбом",
-  previous: "Предыдущее фото", next: "Следующее фото", emptyChat: "Пока нет сообщений", webApp: "Мини-приложения открываются только в Telegram", bytes: ["Б", "КБ", "МБ"],
+  previous: "Предыдущее фото", next: "Следующее фото", emptyChat: "Пока нет сообщений", bytes: ["Б", "КБ", "МБ"],
   switchPerson: "Вы пишете как",
 };
 

@@ -29,7 +29,8 @@ let pen = null; // the last place of the line that is being drawn, and whether i
 /** Why the mask cannot be sent; null if it can. */
 function objection() {
   if (!mask) return "";
-  if (mask.share < LIMITS.least) return t("empty");
+  if (mask.share === 0) return t("empty");
+  if (mask.share < LIMITS.least) return t("error-empty", { value: percent(mask.share), limit: percent(LIMITS.least) });
   if (mask.share > LIMITS.most) return t("full", { share: percent(mask.share), limit: percent(LIMITS.most) });
   return null;
 }

@@ -27,8 +27,9 @@ export function setUpMiniApps(address) {
   const title = panel.querySelector("h3");
   let frame = null;
   let origin = "";
+  let there = false; // a frame that has not loaded yet has no origin to speak to
 
-  const tell = (eventType, eventData) => frame?.contentWindow?.postMessage(JSON.stringify({ eventType, eventData }), origin);
+  const tell = (eventType, eventData) => { if (there) frame?.contentWindow?.postMessage(JSON.stringify({ eventType, eventData }), origin); };
   const is = (name) => panel.classList.contains(name);
   const inset = (top) => ({ top, bottom: 0, left: 0, right: 0 });
 
@@ -57,12 +58,13 @@ export function setUpMiniApps(address) {
     if (!frame || event.source !== frame.contentWindow || event.origin !== origin || typeof event.data !== "string") return;
     let wish;
     try { wish = JSON.parse(event.data); } catch { return; }
+    there = true;
     wishes[wish?.eventType]?.(wish.eventData);
   });
 
   function close() {
     frame?.remove();
-    frame = null;
+    [frame, there] = [null, false];
     if (panel.open) panel.close();
   }
 

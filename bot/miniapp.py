@@ -269,7 +269,8 @@ def _json(value: object) -> str:
 def policy(script: str) -> str:
     """The page's Content-Security-Policy: its own files and Telegram's script; only Telegram may frame it.
 
-    Where the script comes from another place than telegram.org, that place is Telegram: it frames the page, too.
+    Where the script comes from another place than telegram.org, that place is Telegram: it frames the page, too. The script
+    would add an inline style for the scrollbars of Telegram on the web; that it may not, and nothing here misses it.
     """
     parts = urlsplit(script)
     origin = f"{parts.scheme}://{parts.netloc}"

@@ -262,7 +262,7 @@ function dress() {
 }
 
 function offerFullScreen() {
-  const offered = app?.isVersionAtLeast?.("8.0") && !["android", "ios"].includes(app.platform);
+  const offered = app?.requestFullscreen && app.isVersionAtLeast("8.0") && !["android", "ios"].includes(app.platform);
   $("full-screen").hidden = !offered;
   if (!offered) return;
   $("full-screen").addEventListener("click", () => { if (app.isFullscreen) app.exitFullscreen(); else app.requestFullscreen(); });
@@ -276,6 +276,6 @@ offerFullScreen();
 app?.onEvent?.("themeChanged", dress);
 app?.ready?.();
 app?.expand?.();
-if (app?.isVersionAtLeast?.("7.7")) app.disableVerticalSwipes(); // a stroke downwards would close the page
+app?.disableVerticalSwipes?.(); // a stroke downwards would close the page
 refresh();
 await open();

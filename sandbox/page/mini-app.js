@@ -33,8 +33,9 @@ export function setUpMiniApps(address) {
   const is = (name) => panel.classList.contains(name);
   const inset = (top) => ({ top, bottom: 0, left: 0, right: 0 });
 
-  const tellViewport = () => tell("viewport_changed", {
-    width: frame.clientWidth, height: frame.clientHeight, is_expanded: is("expanded") || is("full"), is_state_stable: true,
+  const tellViewport = () => tell("viewport_changed", { // while the panel grows, its height is not yet a stable one
+    width: frame?.clientWidth, height: frame?.clientHeight, is_expanded: is("expanded") || is("full"),
+    is_state_stable: panel.getAnimations().length === 0,
   });
   const tellFull = () => {
     tell("fullscreen_changed", { is_fullscreen: is("full") });
@@ -86,6 +87,7 @@ export function setUpMiniApps(address) {
 
   panel.querySelector(".shut").addEventListener("click", close);
   panel.addEventListener("close", close);
+  panel.addEventListener("transitionend", tellViewport);
   panel.addEventListener("click", (event) => { if (event.target === panel) close(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", wishes.web_app_request_theme);
   return open;

@@ -30,6 +30,7 @@ from bot.settings import (
     DrawingSettings,
     JobSettings,
     LimitSettings,
+    MiniAppSettings,
     OpsSettings,
     SettingsError,
     StorageSettings,
@@ -327,6 +328,7 @@ async def serve() -> None:
         raise SettingsError(f"DRAW_LANES: {drawing.family} has {served}, not {', '.join(sorted(unknown))}")
     if drawing.lane_names and "flash" in catalog.family(drawing.family).lanes and "flash" not in drawing.lane_names:
         raise SettingsError("DRAW_LANES: plain messages are drawn by flash; name it, too")
+    read(MiniAppSettings)  # a wrong one is said now
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
     bot = make_bot(read(TelegramSettings))
     settings = read(StorageSettings), read(JobSettings), drawing

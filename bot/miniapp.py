@@ -34,6 +34,7 @@ from storage.media import MediaStore
 log = logging.getLogger(__name__)
 
 LONGEST_SIDE = 2048  # pixels of a picture as the editor gets it: more than any screen shows, less than any phone refuses
+_SMALL_SIDE = 512
 _PAGE = Path(__file__).parent / "editor"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _PUBLIC_ID = r"[A-Za-z0-9_-]{1,64}"
@@ -179,10 +180,10 @@ class MiniApp:
 
     async def _picture(self, request: web.Request, launch: Launch) -> web.Response:
         found = await self._found(request, launch)
-        data = await asyncio.to_thread(for_editor, await self._read(found.media_id))
+        data, kind = await asyncio.to_thread(for_editor, await self._read(found.media_id))
         told = {"Picture-Size": f"{found.width}x{found.height}", "Content-Language": found.language}
         told["Picture-Mask"] = "none" if found.mask_id is None else "there"
-        return web.Response(body=data, content_type="image/jpeg", headers=told)
+        return web.Response(body=data, content_type=kind, headers=told)
 
     async def _last_mask(self, request: web.Request, launch: Launch) -> web.Response:
         found = await self._found(request, launch)
@@ -288,11 +289,15 @@ def _names_of(origin: str) -> list[str]:
     return [origin]
 
 
-def for_editor(data: bytes) -> bytes:
-    """Bring a stored picture to what the editor needs: JPEG, at most `LONGEST_SIDE` pixels a side."""
+def for_editor(data: bytes) -> tuple[bytes, str]:
+    """Bring a stored picture to what the editor needs, at most `LONGEST_SIDE` pixels a side; gives the file and its type.
+
+    A small one stays without loss: the editor shows every pixel of it large.
+    """
     with Image.open(io.BytesIO(data)) as picture:
         shown = picture.convert("RGB")
     shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    kind = "PNG" if max(shown.size) <= _SMALL_SIDE else "JPEG"
     file = io.BytesIO()
-    shown.save(file, "JPEG", quality=92, subsampling=0)
-    return file.getvalue()
+    shown.save(file, kind, **({} if kind == "PNG" else {"quality": 92, "subsampling": 0}))
+    return file.getvalue(), f"image/{kind.lower()}"

@@ -201,6 +201,7 @@ async def test_what_a_hand_draws_arrives(
     assert overlap(mask, drawn(shape, [LINE], brush, [LASSO, rectangle(0.1, 0.8, 0.4, 0.95)])) > 0.97
 
 
+@pytest.mark.long
 async def test_every_step_can_be_taken_back_and_done_again(browser: Browser, edits: Editing, box: Sandbox) -> None:
     """Eraser, invert, clear, undo and redo by button and by key, also where the keys are Russian; empty and full say why not."""
     person = box.person("Anna", patience=20)
@@ -248,6 +249,7 @@ async def test_every_step_can_be_taken_back_and_done_again(browser: Browser, edi
     assert overlap(mask, wanted) > 0.985
 
 
+@pytest.mark.long
 async def test_a_mouse_zooms_where_it_points_and_draws_finely_there(browser: Browser, edits: Editing, box: Sandbox) -> None:
     """Wheel, space and drag, full screen, and back to the whole picture."""
     person = box.person("Anna", patience=20)
@@ -296,6 +298,7 @@ class Fingers:
         await self._session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
 
 
+@pytest.mark.long
 async def test_one_finger_draws_and_two_zoom_and_move(browser: Browser, edits: Editing, box: Sandbox) -> None:
     """The first of two fingers leaves no mark, and the one that stays does not draw."""
     person = box.person("Anna", patience=20)
@@ -357,6 +360,7 @@ async def test_nothing_drawn_is_lost(browser: Browser, edits: Editing, box: Sand
     assert overlap(mask, drawn(WIDE, areas=[rectangle(0.2, 0.2, 0.6, 0.6)])) > 0.985
 
 
+@pytest.mark.long
 async def test_a_refusal_that_lasts_says_what_to_do_and_keeps_the_drawing(browser: Browser, edits: Editing, box: Sandbox) -> None:
     """An hour passes while somebody draws: the editor says to open it anew, and the drawing is there then."""
     person = box.person("Anna", patience=20)
@@ -380,6 +384,7 @@ async def test_a_refusal_that_lasts_says_what_to_do_and_keeps_the_drawing(browse
         await expect(each.frame.locator("#status")).to_have_text("16% will be drawn anew")
 
 
+@pytest.mark.long
 async def test_the_last_mask_is_there_to_go_on_with(browser: Browser, edits: Editing, box: Sandbox) -> None:
     person = box.person("Anna", patience=20)
     first = io.BytesIO()

@@ -60,7 +60,7 @@ TAKEN: dict[str, Callable[[], Image.Image]] = {
 }
 
 
-@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name == "K6 16 bits" else [pytest.mark.long]) for name in TAKEN])
 async def test_what_is_as_good_as_a_mask_is_taken(name: str) -> None:
     mask = await taken(as_file(TAKEN[name]()))
     assert 0.9 < mask.histogram()[255] / (31 * 21) < 1.1

@@ -20,7 +20,7 @@ from bot.settings import MiniAppSettings
 from bot.texts import Texts
 from sandbox.person import Person
 from sandbox.server import Sandbox
-from tests.bot.editing import Editing, editing
+from tests.bot.editing import Editing, editing, landscape
 from tests.bot.test_masks import as_file, painted
 
 ROOT = Path(__file__).parent.parent.parent
@@ -124,14 +124,15 @@ async def test_the_owner_gets_the_picture_its_size_and_language(client: Client, 
     status, data, headers = await client.ask("GET", "pictures/pic1")
     assert (status, headers["Picture-Size"], headers["Content-Language"]) == (200, "96x64", "ru")
     assert (headers["Picture-Mask"], headers["Cache-Control"]) == ("none", "no-store")
-    assert Image.open(io.BytesIO(data)).size == SIZE
+    assert headers["Content-Type"] == "image/png"
+    assert Image.open(io.BytesIO(data)).tobytes() == Image.open(io.BytesIO(landscape(SIZE))).tobytes()
     assert await client.refusal("GET", "pictures/pic1/mask") == (404, "not-found")
 
 
 async def test_a_large_picture_comes_no_larger_than_the_editor_needs(client: Client, edits: Editing, anna: Person) -> None:
     edits.has_picture(anna, "large", size=(4096, 3072))
     _, data, headers = await client.ask("GET", "pictures/large")
-    assert headers["Picture-Size"] == "4096x3072"
+    assert (headers["Picture-Size"], headers["Content-Type"]) == ("4096x3072", "image/jpeg")
     assert Image.open(io.BytesIO(data)).size == (2048, 1536)
 
 

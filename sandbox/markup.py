@@ -17,8 +17,10 @@ _ACTIONS = (
 _STYLES = (None, "primary", "success", "danger")
 
 
-def inline_keyboard(markup: Any, *, only_inline: bool = False) -> dict[str, Any] | None:
+def inline_keyboard(markup: Any, *, only_inline: bool = False, private: bool = True) -> dict[str, Any] | None:
     """The inline keyboard of a markup, checked; None where there is none (a sent message carries no other kind).
+
+    Only in a private chat may a button open a Mini App.
 
     Raises: ApiError in Telegram's words.
     """
@@ -36,6 +38,8 @@ def inline_keyboard(markup: Any, *, only_inline: bool = False) -> dict[str, Any]
     kept = [[_button(button) for button in row] for row in rows if row]
     if sum(len(row) for row in kept) > 100:
         raise bad_request("REPLY_MARKUP_TOO_LONG")
+    if not private and any("web_app" in button for row in kept for button in row):
+        raise bad_request("BUTTON_TYPE_INVALID")
     return _shared(json.dumps({"inline_keyboard": kept})) if kept else None
 
 

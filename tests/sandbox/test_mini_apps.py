@@ -44,6 +44,13 @@ async def test_other_addresses_are_refused_in_telegrams_words(bot: Bot, anna: Pe
         await offer(bot, anna, url)
 
 
+async def test_a_group_has_no_buttons_that_open_mini_apps(bot: Bot, anna: Person) -> None:
+    group = await anna.migrates()
+    keys = InlineKeyboardMarkup(inline_keyboard=[[InlineKeyboardButton(text="Open", web_app=WebAppInfo(url="https://x.org"))]])
+    with pytest.raises(TelegramBadRequest, match="BUTTON_TYPE_INVALID"):
+        await bot.send_message(group, "here", reply_markup=keys)
+
+
 async def test_launch_data_is_signed_for_the_bot_alone(box: Sandbox, bot: Bot, anna: Person) -> None:
     message = await offer(bot, anna, "https://example.org/")
     data = anna.opens("open", message).init_data

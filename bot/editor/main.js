@@ -9,7 +9,8 @@ import { View } from "./view.js";
 import { percent, refused, speak, t } from "./words.js";
 
 const SMOOTH = 1024; // pixels of a mask's longer side, at least: the lines on a small picture are smooth, too
-const COLOUR = "#ff2d6f";
+const COLOURS = ["#ff2d6f", "#00c8ff", "#b4ff00", "#a020ff"]; // of the mask: whichever the picture has least of
+const LIKE = 170; // of 441 between black and white
 const LASTING = ["unsigned", "expired", "not-found", "wrong-shape"]; // trying again changes nothing
 
 const $ = (id) => document.getElementById(id);
@@ -248,13 +249,30 @@ function begin(image, width, height, last) {
   Object.assign(picture, { width: image.width, height: image.height });
   picture.getContext("2d").drawImage(image, 0, 0);
   $("sheet").hidden = false;
-  mask = new Mask($("mask"), Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)), COLOUR);
+  const colour = unlike(image);
+  document.documentElement.style.setProperty("--mask", colour);
+  mask = new Mask($("mask"), Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)), colour);
   view = new View(stage, $("sheet"), mask.width, mask.height, () => { unmark(); refresh(); });
   const draft = drafts.find(pictureId, mask);
   if (draft && mask.begin(draft)) toast(t("draft"));
   else if (last) { mask.beginWith(last); toast(t("last-mask")); } else toast(t("hint"));
   follow(stage, hand);
   refresh();
+}
+
+/** The colour that stands out from a picture. */
+function unlike(image) {
+  const side = 32;
+  const context = new OffscreenCanvas(side, side).getContext("2d");
+  context.drawImage(image, 0, 0, side, side);
+  const { data } = context.getImageData(0, 0, side, side);
+  const alike = COLOURS.map((colour) => {
+    const rgb = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+    let count = 0;
+    for (let at = 0; at < data.length; at += 4) if (Math.hypot(...rgb.map((value, n) => value - data[at + n])) < LIKE) count += 1;
+    return count;
+  });
+  return COLOURS[alike.indexOf(Math.min(...alike))];
 }
 
 function dress() {

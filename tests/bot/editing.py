@@ -43,11 +43,16 @@ class Editing:
         self.taken.append((telegram_user_id, public_id, mask_png, key))
 
     def has_picture(
-        self, person: Person, public_id: str = "pic1", size: tuple[int, int] = (640, 480), mask: bytes | None = None
+        self,
+        person: Person,
+        public_id: str = "pic1",
+        size: tuple[int, int] = (640, 480),
+        mask: bytes | None = None,
+        colour: str | None = None,
     ) -> None:
-        """Give a person a picture to edit: a house on a hill."""
+        """Give a person a picture to edit: a house on a hill, or one plain colour."""
         self.pictures[person.id, public_id] = EditorPicture(
-            self.media.put(landscape(size), ".png"),
+            self.media.put(as_png(Image.new("RGB", size, colour)) if colour else landscape(size), ".png"),
             *size,
             mask_id=None if mask is None else self.media.put(mask, ".png"),
             language=person.language_code,
@@ -92,6 +97,10 @@ def landscape(size: tuple[int, int]) -> bytes:
     pen.rectangle((width * 0.5, height * 0.42, width * 0.78, height * 0.74), fill="#c8553d")
     pen.polygon([(width * 0.45, height * 0.42), (width * 0.64, height * 0.2), (width * 0.83, height * 0.42)], fill="#5b3a29")
     pen.rectangle((width * 0.6, height * 0.55, width * 0.68, height * 0.74), fill="#f2e3c6")
+    return as_png(picture)
+
+
+def as_png(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, "PNG")
     return file.getvalue()

@@ -2,25 +2,22 @@
 
 import io
 import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from PIL import Image, ImageChops, ImageDraw
-from playwright.async_api import Browser, CDPSession, FrameLocator, Page, expect
+from PIL import Image, ImageChops
+from playwright.async_api import Browser, expect
 
-from sandbox.person import Person
 from sandbox.server import Sandbox
 from tests.bot.editing import BUTTON, Editing, editing
-from tests.sandbox.browser import chromium, opened
+from tests.bot.hands import Fingers, Place, drawn, editor, looks_right, overlap, rectangle, reopened
+from tests.sandbox.browser import chromium
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser for all of them
 
-Place = tuple[float, float]  # share of the picture's width and height
 WIDE, TALL = (640, 480), (480, 640)
 
 
@@ -42,132 +39,8 @@ async def edits(box: Sandbox, tmp_path: Path) -> AsyncIterator[Editing]:
         yield edits
 
 
-@dataclass
-class Editor:
-    """The open editor, and a hand that draws in it."""
-
-    page: Page
-    frame: FrameLocator
-    edits: Editing
-    person: Person
-
-    async def at(self, place: Place) -> Place:
-        """A place of the picture on the screen."""
-        box = await self.frame.locator("#sheet").bounding_box()
-        assert box is not None
-        return box["x"] + place[0] * box["width"], box["y"] + place[1] * box["height"]
-
-    async def draws(self, *places: Place) -> None:
-        """Draw one line with the mouse."""
-        await self.page.mouse.move(*await self.at(places[0]))
-        await self.page.mouse.down()
-        for place in places[1:]:
-            await self.page.mouse.move(*await self.at(place), steps=6)
-        await self.page.mouse.up()
-
-    async def chooses(self, tool: str) -> None:
-        await self.frame.locator(f"[data-tool={tool}], #{tool}").click()
-
-    async def brush(self) -> float:
-        """The brush's diameter as a share of the picture's width."""
-        box = await self.frame.locator("#sheet").bounding_box()
-        assert box is not None
-        return float(await self.frame.locator("input").input_value()) / box["width"]
-
-    async def done(self) -> Image.Image:
-        """Press Done, and wait until the panel is shut and the mask is there."""
-        before = len(self.edits.taken)
-        await self.frame.locator("#done").click()
-        await expect(self.page.locator("#mini-app iframe")).to_have_count(0, timeout=30_000)
-        assert len(self.edits.taken) == before + 1
-        assert self.edits.taken[-1][:2] == (self.person.id, "pic1")
-        return self.edits.last_mask()
-
-
-@asynccontextmanager
-async def editor(
-    browser: Browser, edits: Editing, person: Person, size: str = "desktop", scheme: str = "light", refused: bool = False
-) -> AsyncIterator[Editor]:
-    """A person's chat with the button, and the editor that the button opens; `refused` if the bot is to refuse something."""
-    await person.says("hello")
-    await edits.offers(person)
-    async with opened(browser, f"{edits.settings.script.rpartition('/')[0]}/#{person.id}", size, scheme, refused) as page:
-        yield await reopened(page, edits, person)
-
-
-async def reopened(page: Page, edits: Editing, person: Person) -> Editor:
-    await page.locator(".key", has_text=BUTTON).last.click()
-    frame = page.frame_locator("#mini-app iframe")
-    await frame.locator("#sheet").wait_for()
-    await expect(frame.locator("#tools")).not_to_have_class("tools off")
-    return Editor(page, frame, edits, person)
-
-
-def drawn(
-    size: tuple[int, int], lines: Sequence[Sequence[Place]] = (), brush: float = 0.0, areas: Sequence[Sequence[Place]] = ()
-) -> Image.Image:
-    """The same shapes drawn by Pillow, four times as large and then brought to size."""
-    width, height = size[0] * 4, size[1] * 4
-    picture = Image.new("L", (width, height), 0)
-    pen = ImageDraw.Draw(picture)
-    radius = brush * width / 2
-    for line in lines:
-        points = [(x * width, y * height) for x, y in line]
-        for (x0, y0), (x1, y1) in pairwise(points):
-            steps = max(1, round(math.hypot(x1 - x0, y1 - y0)))
-            for n in range(steps + 1):
-                x, y = x0 + (x1 - x0) * n / steps, y0 + (y1 - y0) * n / steps
-                pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-    for area in areas:
-        pen.polygon([(x * width, y * height) for x, y in area], fill=255)
-    return picture.resize(size, Image.Resampling.BOX).point(lambda value: 255 if value >= 128 else 0)
-
-
-def overlap(a: Image.Image, b: Image.Image) -> float:
-    """Intersection over union."""
-    assert a.size == b.size
-    both, either = ImageChops.darker(a, b).histogram()[255], ImageChops.lighter(a, b).histogram()[255]
-    return both / either
-
-
-def rectangle(left: float, top: float, right: float, bottom: float) -> list[Place]:
-    return [(left, top), (right, top), (right, bottom), (left, bottom)]
-
-
 LINE: list[Place] = [(0.2, 0.3), (0.5, 0.35), (0.55, 0.7)]
 LASSO: list[Place] = [(0.6, 0.1), (0.9, 0.15), (0.85, 0.4), (0.65, 0.35)]
-
-
-async def looks_right(each: Editor, scheme: str) -> None:
-    """Nothing overlaps, nothing lies outside, nothing is too small for a thumb, and text can be read."""
-    found = await each.frame.locator("body").evaluate(
-        """(body) => {
-            const shown = [...body.querySelectorAll("button, #status, .size")].filter((e) => e.getClientRects().length);
-            const boxes = shown.map((e) => [e.id || e.dataset.tool || e.className, e.getBoundingClientRect()]);
-            const wrong = [];
-            for (const [name, box] of boxes) {
-                const outside = box.left < 0 || box.top < 0 || box.right > innerWidth + 0.5 || box.bottom > innerHeight + 0.5;
-                if (outside) wrong.push(`${name} lies outside`);
-                for (const [other, b] of boxes)
-                    if (name < other && Math.min(box.right, b.right) - Math.max(box.left, b.left) > 1
-                        && Math.min(box.bottom, b.bottom) - Math.max(box.top, b.top) > 1) wrong.push(`${name} overlaps ${other}`);
-            }
-            for (const e of body.querySelectorAll("button")) {
-                const box = e.getBoundingClientRect();
-                if (box.width && (box.width < 40 || box.height < 40)) wrong.push(`${e.id} is too small`);
-                if (e.scrollWidth > e.clientWidth + 1) wrong.push(`${e.id || e.dataset.tool} is cut off`);
-            }
-            if (document.documentElement.scrollWidth > innerWidth) wrong.push("scrolls sideways");
-            const grey = (colour) => {
-                const [r, g, b] = colour.match(/[\\d.]+/g).map(Number);
-                return 0.3 * r + 0.6 * g + 0.1 * b;
-            };
-            const [back, text] = [getComputedStyle(body).backgroundColor, getComputedStyle(body).color].map(grey);
-            return { wrong, back, text };
-        }"""
-    )
-    assert found["wrong"] == []
-    assert (found["back"] > 200 and found["text"] < 60) if scheme == "light" else (found["back"] < 60 and found["text"] > 200)
 
 
 COMBINATIONS = [
@@ -287,17 +160,6 @@ async def test_a_mouse_zooms_where_it_points_and_draws_finely_there(browser: Bro
     assert overlap(mask, drawn(WIDE, [[(0.6, 0.25), (0.62, 0.26), (0.68, 0.3), (0.68, 0.24)]], brush)) > 0.93
 
 
-class Fingers:
-    """Touches, as the browser gets them from a screen."""
-
-    def __init__(self, session: CDPSession) -> None:
-        self._session = session
-
-    async def touch(self, kind: str, *places: Place) -> None:
-        points = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(places)]
-        await self._session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
-
-
 @pytest.mark.long
 async def test_one_finger_draws_and_two_zoom_and_move(browser: Browser, edits: Editing, box: Sandbox) -> None:
     """The first of two fingers leaves no mark, and the one that stays does not draw."""
@@ -397,3 +259,18 @@ async def test_the_last_mask_is_there_to_go_on_with(browser: Browser, edits: Edi
         await each.draws((0.5, 0.5), (0.8, 0.8))
         mask = await each.done()
     assert overlap(mask, drawn(WIDE, areas=[rectangle(0.2, 0.2, 0.6, 0.6), rectangle(0.5, 0.5, 0.8, 0.8)])) > 0.985
+
+
+@pytest.mark.long
+async def test_a_mask_is_seen_on_any_picture(browser: Browser, edits: Editing, box: Sandbox) -> None:
+    """A pink mask on a red picture would not be: what is painted differs from what is not by a third of all there is."""
+    for colour in ("#e02020", "#ff2d6f", "#2040e0", "#20c040", "#f0e020", "#000000", "#ffffff", "#808080"):
+        person = box.person("Anna", patience=20)
+        edits.has_picture(person, size=WIDE, colour=colour)
+        async with editor(browser, edits, person) as each:
+            await each.draws((0.2, 0.5), (0.5, 0.5))
+            await each.page.mouse.move(0, 0)
+            seen = Image.open(io.BytesIO(await each.page.screenshot())).convert("RGB")
+            places = [await each.at(place) for place in ((0.35, 0.5), (0.35, 0.8))]
+            painted, bare = (seen.getpixel((round(x), round(y))) for x, y in places)
+            assert math.dist(painted, bare) > 100, colour

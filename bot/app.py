@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -26,12 +26,14 @@ from bot.jobs import Jobs
 from bot.limiter import Limiter
 from bot.marking import Marking, Marks
 from bot.messages import Messages
+from bot.miniapp import MiniApp
 from bot.ops import Ops
 from bot.photos import Photos
 from bot.settings import (
     DrawingSettings,
     JobSettings,
     LimitSettings,
+    MiniAppSettings,
     OpsSettings,
     SettingsError,
     StorageSettings,
@@ -43,7 +45,7 @@ from bot.settings import (
 )
 from bot.telegram import Fate, attempt, check_token, make_bot
 from bot.texts import LANGUAGES, Texts
-from bot.web import Webhook
+from bot.web import Webhook, serving
 from engine import catalog
 from engine.requests import RequestError
 from handlers import (
@@ -126,8 +128,10 @@ class Application:
         ops: OpsSettings | None = None,
         *,
         limits: LimitSettings | None = None,
+        mini_app: MiniApp | None = None,
     ) -> None:
         self._bot, self._settings = bot, settings
+        self._listen, self._mini_app = web or WebSettings(), mini_app
         self._ops = Ops(ops, self._ailments, self._look_at_sql) if ops and ops.port else None
         self._db = Database(storage.database)
         self._leases = Database(storage.database)  # connections of its own: a lease is renewed however many wait for one
@@ -198,7 +202,7 @@ class Application:
         await check_schema(self._db)
         try:
             await check_token(self._bot)
-            async with self._webhook.listening() if self._webhook else nullcontext(), asyncio.TaskGroup() as tasks:
+            async with self._listening(), asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._introduce())
                 if self._ops is not None:
                     tasks.create_task(self._ops.run())
@@ -212,6 +216,13 @@ class Application:
             await self._bot.session.close()
             await self._db.close()
             await self._leases.close()
+
+    def _listening(self) -> AbstractAsyncContextManager[int | None]:
+        """The one server of this process: the webhook and the mask editor, whichever there is."""
+        routes = self._mini_app.routes() if self._mini_app else []
+        if self._webhook is not None:
+            return self._webhook.listening(routes)
+        return serving(self._listen, routes) if routes else nullcontext()
 
     async def _ring_soon(self, queue: str, times: int) -> None:
         """Ring without waiting: a broker that hangs must not hold up the answer to a press."""
@@ -370,6 +381,7 @@ async def serve() -> None:
         raise SettingsError(f"DRAW_LANES: {drawing.family} has {served}, not {', '.join(sorted(unknown))}")
     if drawing.lane_names and "flash" in catalog.family(drawing.family).lanes and "flash" not in drawing.lane_names:
         raise SettingsError("DRAW_LANES: plain messages are drawn by flash; name it, too")
+    read(MiniAppSettings)  # a wrong one is said now
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
     bot = make_bot(read(TelegramSettings))
     settings = read(StorageSettings), read(JobSettings), drawing

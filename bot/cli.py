@@ -100,6 +100,7 @@ def _up(options: argparse.Namespace) -> int:
     from bot.logs import set_up_logs
     from bot.settings import (
         DrawingSettings,
+        MiniAppSettings,
         OpsSettings,
         StorageSettings,
         TelegramSettings,
@@ -113,6 +114,7 @@ def _up(options: argparse.Namespace) -> int:
     set_up_logs("up")
     make_bot(read(TelegramSettings))  # says what is wrong with the token before anything starts
     read(WebhookSettings)
+    pencil = "" if read(MiniAppSettings).url else " MINI_APP_URL is not set: masks are drawn with Telegram's pencil."
     _migrate(options)
     family = read(DrawingSettings).family
     small = " It knows a small world only; the weights of kandinsky-3.1 are not here." if family == "kandinsky-nano" else ""
@@ -122,7 +124,7 @@ def _up(options: argparse.Namespace) -> int:
         child.environment = {**child.environment, **({"OPS_PORT": str(ops_port + number)} if ops_port else {})}
     device = read(WorkerSettings).device
     where = _memory_plan() if device != "cpu" else f"{family} draws on this machine's CPU."
-    print(f"{where}{small} Stop with Ctrl+C.", flush=True)
+    print(f"{where}{small}{pencil} Stop with Ctrl+C.", flush=True)
     return _until_stopped(Supervisor(children, read(StorageSettings)).run())
 
 

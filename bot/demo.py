@@ -6,6 +6,7 @@ The only module that knows the sandbox.
 import asyncio
 import contextlib
 import fcntl
+import socket
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -44,9 +45,21 @@ def _lock(folder: Path) -> IO[bytes]:
     return file
 
 
+def _free_port() -> int:
+    """A port that nobody listens on now; a child will in a moment."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def sandbox_environment(sandbox: Sandbox, storage: StorageSettings) -> dict[str, str]:
     """Settings of children that take the sandbox for Telegram, whatever the shell's own settings are."""
+    web_port = _free_port()
     return {
+        "MINI_APP_URL": f"http://127.0.0.1:{web_port}/editor",
+        "MINI_APP_SCRIPT": f"{sandbox.url}/telegram-web-app.js",
+        "WEB_HOST": "127.0.0.1",
+        "WEB_PORT": str(web_port),
         "TELEGRAM_API": sandbox.url,
         "TELEGRAM_TOKEN": sandbox.token,
         "DATA_DIR": str(storage.folder),

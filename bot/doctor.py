@@ -16,15 +16,18 @@ from aiogram.exceptions import TelegramBadRequest, TelegramNotFound, TelegramUna
 from pydantic_settings import BaseSettings
 
 from bot.broker import make_celery
+from bot.editor_check import check_editor
 from bot.logs import hide, redact
 from bot.settings import (
     EVERY,
     DrawingSettings,
     JobSettings,
+    MiniAppSettings,
     SettingsError,
     StorageSettings,
     TelegramSettings,
     WebhookSettings,
+    WebSettings,
     WorkerSettings,
     known_secrets,
     read,
@@ -85,6 +88,7 @@ class Doctor:
             ("texts", self._texts, None),
             ("token", self._token, None),
             ("webhook", self._webhook, "token"),
+            ("editor", self._editor, None),
             ("database", self._database, None),
             ("clock", self._clock, "database"),
             ("bots", self._bots, "database"),
@@ -145,6 +149,9 @@ class Doctor:
         if at is not None and time.time() - at.timestamp() < _RECENT_S:
             raise Wrong(f"WEBHOOK_URL: Telegram could not deliver: {info.last_error_message}; look at your proxy; {waiting}")
         return f"{settings.url}; {waiting}"
+
+    async def _editor(self) -> str:
+        return await check_editor(_read(MiniAppSettings), _read(WebSettings))
 
     async def _database(self) -> str:
         async with _Opened() as database:

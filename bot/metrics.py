@@ -35,6 +35,7 @@ _drawn = Histogram("kandinsky_job_drawn_seconds", "From claimed to stored", ["qu
 _calls = _counter("deliveries", "Calls to Telegram by what became of them", "call", "fate")
 _too_many = _counter("too_many_requests", "Calls that Telegram answered with 429")
 _webhook = _counter("webhook_requests", "Requests to the webhook by status", "status")
+_mini_app = _counter("mini_app_requests", "Requests of the mask editor for data, by status", "method", "status")
 _updates = _counter("updates", "Updates by what became of them", "end")
 _floods = _counter("floods", "Times that updates of a flooding chat were left out")
 _bells = _counter("bells", "Bells of queues", "queue", "end")
@@ -83,6 +84,11 @@ def telegram_call(call: str, fate: str, too_many: bool) -> None:
 @_harmless
 def webhook(status: int) -> None:
     _webhook.labels(str(status)).inc()
+
+
+@_harmless
+def mini_app(method: str, status: int) -> None:
+    _mini_app.labels(method, str(status)).inc()
 
 
 @_harmless

@@ -22,6 +22,7 @@ _DRIVERS = {
 }
 _BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
 _LOOPBACK = "127.0.0.1"
+_SCRIPT = "https://telegram.org/js/telegram-web-app.js"
 _HOST = r"^[A-Za-z0-9.:_-]+$"
 _HERE = (_LOOPBACK, "localhost", "::1")
 
@@ -77,10 +78,8 @@ class WebhookSettings(BaseSettings):
     @field_validator("url")
     @classmethod
     def _is_public(cls, url: str | None) -> str | None:
-        if url is not None:
-            parts = _split(url)
-            if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _HERE)):
-                raise ValueError("must be an https address that Telegram can reach, such as https://example.org/telegram/x7Qk")
+        if url is not None and not _is_reachable(url):
+            raise ValueError("must be an https address that Telegram can reach, such as https://example.org/telegram/x7Qk")
         return url
 
     @field_validator("secret")
@@ -101,8 +100,38 @@ class WebhookSettings(BaseSettings):
         return unquote(urlsplit(self.url or "").path) or "/"
 
 
+class MiniAppSettings(BaseSettings):
+    """Where people reach the mask editor; without an address its button hides."""
+
+    model_config = _from("MINI_APP_", empty_wins=True)
+    url: str | None = Field(None, description="public https address of the mask editor; without it masks are drawn by pencil")
+    script: str = Field(_SCRIPT, description="address of Telegram's script for Mini Apps")
+
+    _empty = field_validator("url", mode="before")(_none_if_empty)
+
+    @field_validator("url")
+    @classmethod
+    def _is_public(cls, url: str | None) -> str | None:
+        if url is not None and (not _is_reachable(url) or urlsplit(url).query or urlsplit(url).fragment):
+            raise ValueError("must be an https address that browsers can reach, such as https://example.org/editor")
+        return url
+
+    @field_validator("script", mode="before")
+    @classmethod
+    def _is_a_script(cls, script: str) -> str:
+        """It stands in the page and in the page's policy."""
+        if script and not (re.fullmatch(r"[A-Za-z0-9:/._~%-]+", script) and _is_reachable(script)):
+            raise ValueError(f"must be an https address such as {_SCRIPT}")
+        return script or _SCRIPT
+
+    @property
+    def path(self) -> str:
+        """Where the editor lies on this server: empty, or as /editor."""
+        return unquote(urlsplit(self.url or "").path).rstrip("/")
+
+
 class WebSettings(BaseSettings):
-    """Where the bot listens for its webhook, behind a proxy that speaks TLS."""
+    """Where the bot listens for its webhook and the mask editor, behind a proxy that speaks TLS."""
 
     model_config = _from("WEB_")
     host: str = Field(_LOOPBACK, pattern=_HOST, description="address to listen on")
@@ -279,6 +308,7 @@ class WorkerSettings(BaseSettings):
 EVERY: tuple[type[BaseSettings], ...] = (
     TelegramSettings,
     WebhookSettings,
+    MiniAppSettings,
     WebSettings,
     OpsSettings,
     LogSettings,
@@ -351,6 +381,12 @@ def _secrets_of_url(url: str) -> set[str]:
     asked = re.findall(r"[?&](?:\w*password|\w*secret\w*|\w*key\w*|\w*token)=([^&]+)", url, re.IGNORECASE)
     parts = {password, *asked} | ({user} if url.startswith("s3:") else set())
     return {form for part in parts if part for form in (part, unquote(part))}
+
+
+def _is_reachable(url: str) -> bool:
+    """Whether it is an https address, or an http one on this very machine."""
+    parts = _split(url)
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _HERE))
 
 
 def _split(url: str) -> SplitResult:

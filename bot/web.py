@@ -1,4 +1,4 @@
-"""The webhook: Telegram's updates over HTTP, checked, stored, and only then acknowledged.
+"""The one HTTP server, and the webhook on it: Telegram's updates, checked, stored, and only then acknowledged.
 
 It stands behind a proxy that speaks TLS, and trusts nothing but the secret. Any number of processes may serve it.
 """
@@ -8,7 +8,7 @@ import hmac
 import json
 import logging
 import math
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +47,49 @@ class BadBody(ValueError):
     """A body that is no update."""
 
 
+class BodyTooLarge(Exception):
+    """A body of more bytes than are taken: those it says it has, or those that came."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+@asynccontextmanager
+async def serving(
+    listen: WebSettings, routes: Sequence[web.AbstractRouteDef], head_s: float = Patience.head_s
+) -> AsyncIterator[int]:
+    """Serve these routes inside the block; gives the port. A connection that says nothing for `head_s` seconds is ended.
+
+    Raises: SettingsError for an address that cannot be listened on.
+    """
+    app = web.Application()
+    app.add_routes(routes)
+    # auto_decompress off: a gzip bomb would be blown up before the handler could refuse it
+    options: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": _IDLE_S, "lingering_time": 1.0}
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=5.0, **options)
+    await runner.setup()
+    server = None
+    try:
+        loop, connect = asyncio.get_running_loop(), runner.server
+        assert connect is not None  # noqa: S101  set up just now
+
+        def connected() -> RequestHandler:
+            handler = connect()
+            loop.call_later(head_s, _end_if_silent, handler)
+            return handler
+
+        try:
+            server = await loop.create_server(connected, listen.host, listen.port)
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(f"WEB_HOST, WEB_PORT: {listen.host}:{listen.port} cannot be listened on ({error})") from None
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        if server is not None:
+            server.close()
+        await runner.cleanup()
+
+
 class Webhook:
     """Serves one bot's updates. `arrived` is set after each that was stored."""
 
@@ -74,37 +117,17 @@ class Webhook:
         log.info("the webhook is set")
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[int]:
-        """Serve inside the block; gives the port. A request that has begun is answered before the end.
+    async def listening(self, others: Sequence[web.AbstractRouteDef] = ()) -> AsyncIterator[int]:
+        """Serve inside the block, with other routes beside; gives the port. A request that has begun is answered before the end.
 
         Raises: SettingsError for an address that cannot be listened on.
         """
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._receive)
-        # auto_decompress off: a gzip bomb would be blown up before the handler could refuse it
-        options: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": _IDLE_S, "lingering_time": 1.0}
-        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=5.0, **options)
-        await runner.setup()
-        server = None
         try:
-            loop, serving = asyncio.get_running_loop(), runner.server
-            assert serving is not None  # noqa: S101  set up just now
-
-            def connected() -> RequestHandler:
-                handler = serving()
-                loop.call_later(self._patience.head_s, _end_if_silent, handler)
-                return handler
-
-            try:
-                server = await loop.create_server(connected, self._listen.host, self._listen.port)
-            except (OSError, UnicodeError) as error:
-                place = f"{self._listen.host}:{self._listen.port}"
-                raise SettingsError(f"WEB_HOST, WEB_PORT: {place} cannot be listened on ({error})") from None
-            yield server.sockets[0].getsockname()[1]
+            async with serving(
+                self._listen, [*others, web.route("*", "/{path:.*}", self._receive)], self._patience.head_s
+            ) as port:
+                yield port
         finally:
-            if server is not None:
-                server.close()
-            await runner.cleanup()
             if self._writing:  # what is cancelled by now, and has not ended
                 await asyncio.wait(self._writing, timeout=_LAST_S)
 
@@ -124,17 +147,15 @@ class Webhook:
             return _refusal(401, "the secret is wrong")
         if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             return _refusal(415, "a body is sent as it is, not compressed")
-        if (request.content_length or 0) > LARGEST_BODY:
-            return _refusal(413, f"an update has at most {LARGEST_BODY} bytes")
         try:
             async with asyncio.timeout(self._patience.body_s):
-                body = await _body(request)
+                body = await read_body(request, LARGEST_BODY)
         except TimeoutError:
             return _refusal(408, "the body did not come in time")
+        except BodyTooLarge:
+            return _refusal(413, f"an update has at most {LARGEST_BODY} bytes")
         except Exception as error:  # a chunk that lies about its length, a connection that ends: aiohttp has many names for it
             return _refusal(400, f"the body cannot be read ({type(error).__name__})")
-        if body is None:
-            return _refusal(413, f"an update has at most {LARGEST_BODY} bytes")
         try:
             entry = read_update(body)
         except BadBody as error:
@@ -203,13 +224,15 @@ def read_update(body: bytes) -> Entry:
         raise BadBody("not JSON in UTF-8") from None
 
 
-async def _body(request: web.Request) -> bytes | None:
-    """The body, or None once it is larger than an update can be."""
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """Read a body while it is no larger than `limit` bytes. Raises: BodyTooLarge, and what aiohttp raises."""
+    if (request.content_length or 0) > limit:
+        raise BodyTooLarge(request.content_length or 0)
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
-        if len(body) > LARGEST_BODY:
-            return None
+        if len(body) > limit:
+            raise BodyTooLarge(len(body))
     return bytes(body)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from sandbox.errors import bad_request
+from sandbox.mini_apps import address_fault
 
 _ACTIONS = (
     "callback_data", "url", "web_app", "login_url", "switch_inline_query", "switch_inline_query_current_chat",
@@ -16,8 +17,10 @@ _ACTIONS = (
 _STYLES = (None, "primary", "success", "danger")
 
 
-def inline_keyboard(markup: Any, *, only_inline: bool = False) -> dict[str, Any] | None:
+def inline_keyboard(markup: Any, *, only_inline: bool = False, private: bool = True) -> dict[str, Any] | None:
     """The inline keyboard of a markup, checked; None where there is none (a sent message carries no other kind).
+
+    Only in a private chat may a button open a Mini App.
 
     Raises: ApiError in Telegram's words.
     """
@@ -35,6 +38,8 @@ def inline_keyboard(markup: Any, *, only_inline: bool = False) -> dict[str, Any]
     kept = [[_button(button) for button in row] for row in rows if row]
     if sum(len(row) for row in kept) > 100:
         raise bad_request("REPLY_MARKUP_TOO_LONG")
+    if not private and any("web_app" in button for row in kept for button in row):
+        raise bad_request("BUTTON_TYPE_INVALID")
     return _shared(json.dumps({"inline_keyboard": kept})) if kept else None
 
 
@@ -64,4 +69,10 @@ def _button(button: Any) -> dict[str, Any]:
     url = button.get("url")
     if url is not None and not re.match(r"(https?://[^\s/]|tg://[^\s]|[\w-]+(\.[\w-]+)+)[^\s]*$", str(url)):
         raise bad_request(f"inline keyboard button URL '{url}' is invalid: Wrong HTTP URL")
+    app = button.get("web_app")
+    if app is not None:
+        if not isinstance(app, dict) or not isinstance(app.get("url"), str):
+            raise bad_request(f'{where}Field "url" must be of type String')
+        if fault := address_fault(app["url"]):
+            raise bad_request(f"inline keyboard button Web App URL '{app['url']}' is invalid: {fault}")
     return {key: value for key, value in button.items() if value is not None}

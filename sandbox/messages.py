@@ -149,7 +149,7 @@ def send_chat_action(world: World, params: Params) -> bool:
 def _send(world: World, human: Human, params: Params, content: Json) -> Json:
     _check_rights(human, content)
     markup = params.structure("reply_markup")
-    keyboard = inline_keyboard(markup)
+    keyboard = inline_keyboard(markup, private=human.chat["type"] == "private")
     reply = reply_content(world, human, params)
     message = world.compose(human, world.bot) | reply | content
     if keyboard:
@@ -184,7 +184,7 @@ def _editable(world: World, params: Params) -> tuple[Human, Json]:
 
 
 def _edit(world: World, human: Human, message: Json, content: Json, params: Params) -> Json:
-    keyboard = inline_keyboard(params.structure("reply_markup"), only_inline=True)
+    keyboard = inline_keyboard(params.structure("reply_markup"), only_inline=True, private=human.chat["type"] == "private")
     head = {key: value for key, value in message.items() if key not in _CONTENT and key != "reply_markup"}
     changed = head | content | ({"reply_markup": keyboard} if keyboard else {})
     if _seen(changed) == _seen(message):

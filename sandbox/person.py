@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sandbox import acts
 from sandbox.changes import Changes
+from sandbox.mini_apps import Launch, launch
 from sandbox.pencil import Crop, Stroke, drawn_on
 from sandbox.shown import Shown, transcript
 from sandbox.world import Event, Human, Json, Press, World
@@ -331,6 +332,16 @@ class Person:
         while not condition():
             if self._world.closed or not await changes.wait_until(deadline):
                 raise self._failure(what)
+
+    def opens(self, label: str, message_id: int, age_s: int = 0) -> Launch:
+        """Open the Mini App of a button, as if `age_s` seconds ago; a browser opens `.address()`.
+
+        Raises: LookupError if there is no such button.
+        """
+        button = self.message(message_id).button(label, exact=False) or {}
+        if "web_app" not in button:
+            raise LookupError(f"message {message_id} has no button {label!r} that opens a Mini App")
+        return launch(self._world, self._human, message_id, button["web_app"]["url"], age_s)
 
     # The screen
 

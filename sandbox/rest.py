@@ -15,11 +15,15 @@ from aiohttp import web
 
 from sandbox import acts
 from sandbox.errors import ApiError
+from sandbox.mini_apps import launch
 from sandbox.world import Human, Json, World
 
 _PAGE = Path(__file__).parent / "page"
 _PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-_POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'"
+_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; "
+    "frame-src https: http://127.0.0.1:* http://localhost:*"  # Mini Apps
+)
 _KEEPALIVE_S = 15.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -61,6 +65,7 @@ class Rest:
             web.post(message + "/edit", self._edit),
             web.post(message + "/forward", self._forward),
             web.post(message + "/callback", self._callback),
+            web.post(message + "/mini-app", self._mini_app),
             web.delete(message, self._delete),
         ]
 
@@ -194,6 +199,16 @@ class Rest:
         human, data = self._human(request), str((await json_object(request)).get("data", ""))
         pressed = acts.press(self._world, human, int(request.match_info["message"]), data)
         return web.json_response({"id": pressed.id})
+
+    async def _mini_app(self, request: web.Request) -> web.StreamResponse:
+        """Open the Mini App of a button: what a frame loads, in the page's colours."""
+        body = await json_object(request)
+        try:
+            opened = launch(self._world, self._human(request), self._message_id(request), str(body.get("url", "")))
+        except ValueError as error:
+            return refused(400, str(error))
+        platform = "android" if body.get("phone") else "tdesktop"
+        return web.json_response({"address": opened.address(platform, json.dumps(body.get("theme") or {}))})
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         acts.delete(self._world, self._human(request), self._message_id(request))

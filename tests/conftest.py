@@ -111,7 +111,7 @@ def no_errors_in_the_log(request: pytest.FixtureRequest, caplog: pytest.LogCaptu
 
 _WAITING = (  # files whose tests take longest, and mostly wait for processes that they start
     "test_machine.py", "test_kills.py", "test_drain.py", "test_production.py", "test_broker.py", "test_cli.py", "test_browser.py",
-    "test_lora.py", "test_secrets.py",
+    "test_lora.py", "test_secrets.py", "test_editor.py",
 )  # fmt: skip
 
 

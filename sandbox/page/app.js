@@ -3,6 +3,7 @@
 import { build, copy, fileUrl, summary } from "/message.js";
 import { setUpLightbox } from "/lightbox.js";
 import { setUpComposer } from "/composer.js";
+import { setUpMiniApps } from "/mini-app.js";
 import { setUpPencil } from "/pencil.js";
 import { $, alertBox, avatar, h, label, popup, toast } from "/dom.js";
 import { clock, dayKey, dayName, speak, t } from "/texts.js";
@@ -49,8 +50,11 @@ const act = {
     requestAnimationFrame(() => node.classList.add("flash"));
   },
   enlarge: setUpLightbox((message) => together(message).filter((part) => part.photo), setUpPencil((form) => act.upload(form).then(() => stick(true)))),
+  openMiniApp: (id, url) => quietly(openMiniApp(id, url, state.bot.first_name)),
   menu: messageMenu,
 };
+
+const openMiniApp = setUpMiniApps((id, wish) => post(chatPath(`/messages/${id}/mini-app`), wish));
 
 const view = {
   act,

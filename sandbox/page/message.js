@@ -186,7 +186,7 @@ function keyboard(message, view) {
 }
 
 function keyOf(message, key, view) {
-  const kind = key.url ? "link" : key.copy_text ? "copy" : null;
+  const kind = key.url ? "link" : key.copy_text ? "copy" : key.web_app ? "app" : null;
   const waiting = key.callback_data !== undefined && view.waiting(message.message_id, key.callback_data);
   const button = h("button", { type: "button", class: `key ${key.style ?? ""} ${waiting ? "waiting" : ""}`, "aria-busy": waiting ? "true" : null },
     h("span", {}, key.text), kind && icon(kind));
@@ -195,7 +195,7 @@ function keyOf(message, key, view) {
     if (key.callback_data !== undefined) view.act.press(message.message_id, key.callback_data);
     else if (/^(https?|tg):/i.test(key.url ?? "")) open(key.url, "_blank", "noopener,noreferrer");
     else if (key.copy_text) copy(key.copy_text.text);
-    else toast(t("webApp"));
+    else if (key.web_app) view.act.openMiniApp(message.message_id, key.web_app.url);
   });
   return button;
 }

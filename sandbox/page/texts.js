@@ -20,7 +20,7 @@ const EN = {
     red: "Red", orange: "Orange", yellow: "Yellow", green: "Green", turquoise: "Turquoise", blue: "Blue", purple: "Purple", pink: "Pink",
     white: "White", black: "Black",
   },
-  webApp: "Mini Apps open in Telegram only", bytes: ["B", "KB", "MB"], switchPerson: "You write as",
+  bytes: ["B", "KB", "MB"], switchPerson: "You write as",
 };
 
 const RU = {
@@ -45,7 +45,7 @@ const RU = {
     red: "Красный", orange: "Оранжевый", yellow: "Жёлтый", green: "Зелёный", turquoise: "Бирюзовый", blue: "Синий",
     purple: "Фиолетовый", pink: "Розовый", white: "Белый", black: "Чёрный",
   },
-  previous: "Предыдущее фото", next: "Следующее фото", emptyChat: "Пока нет сообщений", webApp: "Мини-приложения открываются только в Telegram", bytes: ["Б", "КБ", "МБ"],
+  previous: "Предыдущее фото", next: "Следующее фото", emptyChat: "Пока нет сообщений", bytes: ["Б", "КБ", "МБ"],
   switchPerson: "Вы пишете как",
 };
 

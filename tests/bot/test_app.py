@@ -15,9 +15,11 @@ from pydantic import SecretStr
 
 from bot import metrics
 from bot.app import Application
+from bot.miniapp import MiniApp
 from bot.settings import (
     DrawingSettings,
     JobSettings,
+    MiniAppSettings,
     OpsSettings,
     SettingsError,
     StorageSettings,
@@ -25,9 +27,11 @@ from bot.settings import (
     WebSettings,
 )
 from bot.telegram import NO_SUCH_TOKEN
+from bot.texts import Texts
 from sandbox import methods
 from sandbox.person import Person
 from sandbox.server import Sandbox
+from storage.media import MediaStore
 from storage.repositories.workers import LeaseRepository
 from tests.servers import free_port
 from tests.storage.made import BOT, Store
@@ -56,10 +60,12 @@ def make_application(bot: Bot, database_url: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(metrics, "_loops", {})
     storage = StorageSettings(data_dir=tmp_path / "data", database_url=database_url, broker_url=None, media_url=None)
 
-    def make(port: int | None = None, url: str = f"https://example.org{PATH}") -> Application:
+    def make(port: int | None = None, url: str = f"https://example.org{PATH}", **more: Any) -> Application:
         hook = WebhookSettings(url=url, secret=SecretStr(SECRET)) if port else WebhookSettings()
         web = WebSettings(port=port) if port else WebSettings()
-        return Application(bot, storage, JobSettings(leader_s=1.0), DrawingSettings(), hook, web, OpsSettings())
+        return Application(
+            bot, storage, JobSettings(leader_s=1.0), DrawingSettings(), hook, more.pop("web", web), OpsSettings(), **more
+        )
 
     return make
 
@@ -186,3 +192,26 @@ async def test_a_database_that_says_nothing_costs_a_lease_and_not_the_patience(
     async with asyncio.timeout(5):
         assert await make_application()._renew("sweep:1", "me", began + 0.3) is None
     assert time.monotonic() - began > 0.2
+
+
+@pytest.mark.parametrize("hooked", [False, True], ids=["polling", "webhook"])
+async def test_the_mask_editor_is_served_by_the_bots_one_server(
+    make_application: Callable[..., Application],
+    webhook_calls: list[str],
+    box: Sandbox,
+    anna: Person,
+    tmp_path: Path,
+    hooked: bool,
+) -> None:
+    async def nothing(*_: Any) -> None:
+        """There are no pictures, and nothing is drawn."""
+
+    settings, port = MiniAppSettings(url="https://example.org/editor"), free_port()
+    editor = MiniApp(settings, box.token, MediaStore(str(tmp_path)), nothing, nothing, Texts())
+    application = make_application(port if hooked else None, web=WebSettings(port=port), mini_app=editor)
+    async with running(application), aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+        await anna.until(lambda: bool(box.world.commands.get(None, "")), "the bot tell its commands")
+        async with client.get("/editor/") as response:
+            assert (response.status, response.content_type) == (200, "text/html")
+        if hooked:
+            assert await post(port, {"update_id": 1}) == 200

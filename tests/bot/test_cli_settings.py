@@ -64,6 +64,12 @@ WRONG: dict[str, list[tuple[str, Mapping[str, str]]]] = {  # setting -> commands
         ("run", {**HOOK, "WEBHOOK_SECRET": value}) for value in ("", "canary", "canary" * 5 + "!?", "canary-" + "x" * 250)
     ]
     + [("up", {"WEBHOOK_URL": "https://example.org/x"})],
+    "MINI_APP_URL": [
+        (command, {"MINI_APP_URL": value})
+        for command in ("run", "up")
+        for value in ("example.org", "http://example.org/x", "https://x/?a=1")
+    ],
+    "MINI_APP_SCRIPT": [("run", {"MINI_APP_SCRIPT": value}) for value in ("x.js", "http://example.org/x.js", "https://x.org/;")],
     "WEB_HOST": [("run", {**HOOK, "WEB_HOST": "not a host"}), ("run", {**HOOK, "WEB_HOST": "a..b"})],
     "WEB_PORT": [("run", {**HOOK, "WEB_PORT": value}) for value in ("0", "65536", "http")],
     "OPS_HOST": [("run", {"OPS_HOST": "not a host"}), ("worker", {"OPS_HOST": "not a host"})],

@@ -10,6 +10,7 @@ from bot.settings import (
     EVERY,
     JobSettings,
     LimitSettings,
+    MiniAppSettings,
     OpsSettings,
     SettingsError,
     StorageSettings,
@@ -201,3 +202,21 @@ def test_a_process_has_one_name_on_its_machine() -> None:
     assert process_name(7) == process_name(7)
     assert process_name(7) != process_name(8)
     assert process_name(7).endswith(":7")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.org/edit", "example.org", "https://", "https://example.org/?a=1", "https://example.org/#a"]
+)
+def test_the_editor_needs_an_address_that_browsers_reach(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("MINI_APP_URL", url)
+    with pytest.raises(SettingsError, match="MINI_APP_URL: must be an https address"):
+        read(MiniAppSettings)
+
+
+@pytest.mark.parametrize(
+    "script", ["http://example.org/x.js", "https://example.org/x.js; script-src *", 'https://example.org/">', "x.js"]
+)
+def test_the_script_stands_in_the_page_and_its_policy_and_breaks_neither(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    monkeypatch.setenv("MINI_APP_SCRIPT", script)
+    with pytest.raises(SettingsError, match="MINI_APP_SCRIPT: must be an https address"):
+        read(MiniAppSettings)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiogram import Bot
+from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -362,3 +363,16 @@ async def test_a_port_that_is_taken_is_one_line(hook: Hook, bot: Bot, database: 
     with pytest.raises(SettingsError, match="WEB_PORT"):
         async with Webhook(bot, database, settings, listen, asyncio.Event()).listening():
             pass
+
+
+async def test_other_routes_stand_beside_the_webhook_on_one_port(make_hook: Callable[..., Webhook], store: Store) -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="the editor")
+
+    webhook = make_hook()
+    async with webhook.listening([web.get("/editor/", page)]) as port:
+        hook = Hook(port, store, webhook._arrived)
+        assert await hook.raw(b"GET /editor/ HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+        assert await hook.raw(b"GET /editor HTTP/1.1\r\nHost: x\r\n\r\n") == 404
+        assert await hook.update(message(5)) == 200
+    assert await hook.inbox() == [(5, 7, "new")]

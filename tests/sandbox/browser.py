@@ -29,8 +29,13 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def opened(browser: Browser, url: str, size: str = "phone", scheme: str = "light") -> AsyncIterator[Page]:
-    """The chat page at a size and in a colour scheme; it may leave no error in the console and not scroll sideways."""
+async def opened(
+    browser: Browser, url: str, size: str = "phone", scheme: str = "light", refused: bool = False
+) -> AsyncIterator[Page]:
+    """The chat page at a size and in a colour scheme; it may leave no error in the console and not scroll sideways.
+
+    With `refused`, a server may refuse what the page asks for: browsers note that whatever the page makes of it.
+    """
     width, height = SIZES[size]
     context = await browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone", accept_downloads=True
@@ -39,7 +44,7 @@ async def opened(browser: Browser, url: str, size: str = "phone", scheme: str = 
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and not (refused and message.text.startswith("Failed to load resource")):
             errors.append(message.text)
 
     page.on("console", note)

@@ -2,16 +2,15 @@
 
 import io
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from bot.masks.paint import Colour, to_lab
 from engine.marked import Mask
+from sandbox.pencil import Crop, Point, Stroke, drawn_on, painted
 from training.enlarging import to_picture
 from training.scenes import TAUGHT, render, sample_scene
 
@@ -20,9 +19,8 @@ PENS: dict[str, Colour] = {
     "black": (0, 0, 0),
 }  # fmt: skip
 KINDS = ("outline", "open outline", "filled", "two outlines", "stroke")
-_FINE = 2  # drawn so many times as large, for soft edges
 _SEEN = 15.0  # in Lab: a stroke that differs less from what lies under it is hidden
-Points = list[tuple[float, float]]
+Points = list[Point]
 
 
 @dataclass(frozen=True)
@@ -69,65 +67,65 @@ def draw(
     longest: int = 1280,
     quality: int = 70,
     thickness: float = 0.012,
-    change: Callable[[Image.Image], Image.Image] = lambda drawn: drawn,
+    crop: Crop | None = None,
+    turns: int = 0,
 ) -> Drawing:
-    """Draw one of KINDS at a random place; thickness is relative to the longest side. change: what else the editor did, a crop say."""
+    """Draw one of KINDS at a random place; thickness, crop and turns are those of the sandbox's pencil."""
     shown = as_telegram(picture, max(picture.size), 85)  # what Telegram made of the bot's photo
-    factor = longest / max(shown.size)
-    canvas = shown.resize((round(shown.width * factor), round(shown.height * factor)), Image.Resampling.BICUBIC)
-    lines, areas = _planned(kind, canvas.size, rng)
-    width = thickness * longest
-    stroked = _plane(canvas.size, lines, [] if kind != "filled" else areas, width)
-    meant = stroked if kind == "stroke" else np.maximum(stroked, _plane(canvas.size, [], areas, width))
-    drawn = Image.composite(Image.new("RGB", canvas.size, pen), canvas, Image.fromarray(stroked))
-    truth = np.asarray(Image.fromarray(meant).resize(picture.size, Image.Resampling.BOX)) >= 128
-    under = to_lab(canvas)[stroked > 128] - to_lab(Image.new("RGB", (1, 1), pen))[0, 0]
+    lines, areas = _planned(kind, shown.size, rng)
+    strokes = [Stroke(line, pen, thickness, kind == "filled") for line in lines]
+    returned = Image.open(io.BytesIO(drawn_on(_png(shown), strokes, crop=crop, turns=turns, longest=longest, quality=quality)))
+    stroked = _drawn(picture.size, strokes)
+    truth = stroked | _drawn(picture.size, [Stroke(area, pen, 0, True) for area in areas])
+    under = to_lab(shown)[stroked] - to_lab(Image.new("RGB", (1, 1), pen))[0, 0]
     visible = float((np.sqrt((under**2).sum(axis=1)) > _SEEN).mean())
-    return Drawing(as_telegram(change(drawn), longest, quality), truth, visible)
+    return Drawing(returned.convert("RGB"), truth, visible)
+
+
+def _drawn(size: tuple[int, int], strokes: list[Stroke]) -> Mask:
+    """Where strokes lie on a picture of this size."""
+    plane = np.zeros(size[::-1], bool)
+    for stroke in strokes:
+        plane |= np.asarray(painted(size, stroke)) >= 128
+    return plane
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _planned(kind: str, size: tuple[int, int], rng: Random) -> tuple[list[Points], list[Points]]:
-    """Lines to draw and areas that are meant."""
-    if kind == "stroke":
-        line = _blob(size, rng)
-        return [line[: len(line) // 2]], []
+    """Lines to draw and areas that are meant, in shares of width and height."""
     whole = _blob(size, rng)
+    if kind == "stroke":
+        return [whole[: len(whole) // 2]], []
     if kind == "open outline":
-        gap = rng.uniform(0.02, 0.06) * max(size)
-        kept = [point for point in whole if math.dist(point, whole[0]) > gap / 2 or whole.index(point) > len(whole)]
-        start = next(index for index, point in enumerate(whole) if math.dist(point, whole[0]) > gap / 2)
-        return [kept if start else whole], [whole]
+        gap = rng.uniform(0.01, 0.03)  # half of it
+        start = [place for place, point in enumerate(whole) if _apart(point, whole[0], size) > gap]
+        return [whole[start[0] : start[-1] + 1]], [whole]
     areas = [whole] if kind != "two outlines" else [_blob(size, rng, -1), _blob(size, rng, 1)]
     return [[*area, area[0], area[1]] for area in areas], areas
+
+
+def _apart(one: Point, other: Point, size: tuple[int, int]) -> float:
+    """Distance in shares of the longest side."""
+    return math.dist((one[0] * size[0], one[1] * size[1]), (other[0] * size[0], other[1] * size[1])) / max(size)
 
 
 def _blob(size: tuple[int, int], rng: Random, side: int = 0) -> Points:
     """A wobbly closed line; side: in the left or right half."""
     width, height = size
     radius = rng.uniform(0.1, 0.2 if side else 0.3) * min(size)
-    middle = 0.5 + side * 0.25
-    x, y = width * (middle + rng.uniform(-0.05, 0.05)), height * rng.uniform(0.35, 0.65)
+    x, y = 0.5 + side * 0.25 + rng.uniform(-0.05, 0.05), rng.uniform(0.35, 0.65)
     waves = [(k, rng.uniform(0, 0.25 / k), rng.uniform(0, math.tau)) for k in (2, 3, 4)]
     points = []
     for step in range(180):
         angle = math.tau * step / 180
-        reach = radius * (1 + sum(size * math.sin(k * angle + phase) for k, size, phase in waves))
-        points.append((x + reach * math.cos(angle), y + reach * math.sin(angle)))
+        reach = radius * (1 + sum(share * math.sin(k * angle + phase) for k, share, phase in waves))
+        points.append((x + reach * math.cos(angle) / width, y + reach * math.sin(angle) / height))
     return points
-
-
-def _plane(size: tuple[int, int], lines: list[Points], areas: list[Points], width: float) -> npt.NDArray[np.uint8]:
-    plane = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
-    pencil = ImageDraw.Draw(plane)
-    for area in areas:
-        pencil.polygon([(x * _FINE, y * _FINE) for x, y in area], fill=255)
-    thick = width * _FINE
-    for line in lines:
-        points = [(x * _FINE, y * _FINE) for x, y in line]
-        pencil.line(points, fill=255, width=max(1, round(thick)), joint="curve")
-        for x, y in (points[0], points[-1]):
-            pencil.ellipse((x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2), fill=255)
-    return np.asarray(plane.resize(size, Image.Resampling.BOX))
 
 
 def overlap(one: Mask, other: Mask) -> float:

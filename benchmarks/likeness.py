@@ -1,8 +1,8 @@
 """How well the bot knows its own pictures again: false matches, missed matches and the time of a search.
 
-`python -m benchmarks.likeness [--n 400] [--known 10000]`. Known are `n` held-out pictures of the large nano world, every second one
-beside a sister of the same words and another place, and scikit-image's photographs. Each comes back rescaled, recompressed, trimmed
-and as a screenshot; as many others were never seen. The search is timed over `known` looks.
+`python -m benchmarks.likeness [--n 200] [--known 10000]`. Known are `n` held-out pictures of the nano world. Each comes back
+rescaled, recompressed, on a screenshot and trimmed; as many that were never seen come, too. Trimmed pictures are found by looking
+closer (`bot.recognition`), every fifth of them is. The search is timed among `known` looks.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from PIL import Image
 from benchmarks.drawings import as_telegram, nano_picture
 from benchmarks.nano import wilson
 from bot.likeness import find, look, looks
+from bot.recognition import recognise
 
 STRANGERS = 500_000  # seeds of pictures that are not known
 Change = Callable[[Image.Image, Random], Image.Image]
@@ -50,12 +51,13 @@ def screenshot(picture: Image.Image, rng: Random) -> Image.Image:
     return rescaled(screen, rng)
 
 
-CHANGES: dict[str, Change] = {"rescaled": rescaled, "twice": twice, "trimmed": trimmed, "screenshot": screenshot}
+CHANGES: dict[str, Change] = {"rescaled": rescaled, "twice": twice, "screenshot": screenshot, "trimmed": trimmed}
+CLOSER = 5  # every so-manieth is looked at closer
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=400)
+    parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--known", type=int, default=10_000)
     arguments = parser.parse_args()
     count = arguments.n
@@ -73,6 +75,12 @@ def main() -> None:
         stranger = nano_picture(STRANGERS + seed, 512)
         wrong += bool(find(looks(rescaled(stranger, Random(seed))), known))
     print(f"{'strangers':>12}: matched {_share(wrong, count)}, each against {count} pictures")
+    looked = range(0, count, CLOSER)
+    kept = [recognise(trimmed(pictures[index], Random(index)), known, pictures.__getitem__) for index in looked]
+    right = sum(found is not None and found.index == index for found, index in zip(kept, looked, strict=True))
+    print(f"{'trimmed':>12}: found by looking closer {_share(right, len(kept))}")
+    strange = [recognise(nano_picture(STRANGERS + seed, 512), known, pictures.__getitem__) for seed in looked]
+    print(f"{'strangers':>12}: taken for one by looking closer {_share(sum(map(bool, strange)), len(strange))}")
     rng = np.random.default_rng(0)
     many = known + [bytes(rng.integers(0, 256, len(known[0]), np.uint8)) for _ in range(arguments.known - count)]
     wanted = looks(rescaled(pictures[0], Random(0)))

@@ -16,7 +16,7 @@ from PIL import Image
 _SIDE, _BITS = 16, 8
 _HASH, _SHAPE = _BITS * _BITS // 8, 2
 LENGTH = _HASH + _SHAPE + _SIDE * _SIDE * 3  # bytes of a look
-SAME = 6.0
+SAME = 7.0
 """Looks that differ by less show the same picture, in 8-bit steps of the colour cells that differ most."""
 
 _OTHER_SHAPE = 0.12  # by which width to height may differ

@@ -10,6 +10,7 @@ from bot.masks.pencil import Drawn, pencil_mask
 from storage.domain import Refused
 
 _CLOSER = 3  # that are looked at closely
+_ALIKE = 0.5  # share of a picture that has to look as it did, where nobody said which it is
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,6 @@ def recognise(picture: Image.Image, known: Sequence[bytes], load: Callable[[int]
             if refused.code == "refused.pencil-nothing":
                 return Recognised(index, None)
             continue
-        if drawn is not None and drawn.agreement > most:
+        if drawn is not None and drawn.agreement > max(most, _ALIKE):
             best, most = Recognised(index, drawn), drawn.agreement
     return best or (Recognised(same[0], None) if same else None)

@@ -52,7 +52,7 @@ def drawn_on(
     """
     picture = _scaled(Image.open(io.BytesIO(photo)).convert("RGB"), longest)
     for stroke in strokes:
-        picture.paste(Image.new("RGB", picture.size, stroke.colour), mask=_painted(picture.size, stroke))
+        picture.paste(Image.new("RGB", picture.size, stroke.colour), mask=painted(picture.size, stroke))
     if crop is not None:
         sides = (picture.width, picture.height) * 2
         left, top, right, bottom = (round(share * side) for share, side in zip(crop, sides, strict=True))
@@ -66,7 +66,8 @@ def drawn_on(
     return buffer.getvalue()
 
 
-def _painted(size: tuple[int, int], stroke: Stroke) -> Image.Image:
+def painted(size: tuple[int, int], stroke: Stroke) -> Image.Image:
+    """How much of each pixel a stroke covers, in greys."""
     plane = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
     pencil = ImageDraw.Draw(plane)
     points = [(x * plane.width, y * plane.height) for x, y in stroke.points]

@@ -45,7 +45,7 @@ def subtract(mask: Mask, other: Mask) -> Mask:
 
 def share(mask: Mask) -> float:
     """How much of the picture is marked, 0 to 1."""
-    return float(np.count_nonzero(mask)) / mask.size
+    return float(mask.mean())
 
 
 def _checked(mask: Mask, other: Mask) -> Mask:
@@ -55,4 +55,5 @@ def _checked(mask: Mask, other: Mask) -> Mask:
 
 
 def _pixels(mask: Mask, by: float) -> float:
-    return by * max(mask.shape)
+    longest: int = max(mask.shape)
+    return by * longest

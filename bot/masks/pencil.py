@@ -17,7 +17,7 @@ LEAST, MOST = 0.001, 0.95  # share of the picture that a mask covers
 _VANISHED = 8.0  # in Lab: paint that differs by less from its surroundings is no paint, something vanished there
 _MOVED = 0.3  # share of such paint, or it is another picture
 _SAME = 0.99  # share that looks as it did: it is no other picture
-_KNOWN = 0.25  # share of the picture that still looks as it did, or it is another
+_KNOWN, _KNOWN_CUT = 0.25, 0.6  # share of the picture that still looks as it did, or it is another
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def pencil_mask(original: Image.Image, returned: Image.Image) -> Drawn:
     """
     original, returned = original.convert("RGB"), returned.convert("RGB")
     placed = place(original, returned)
-    if placed is None or placed.agreement < _KNOWN:
+    if placed is None or placed.agreement < (_KNOWN_CUT if placed.cropped else _KNOWN):
         raise Refused("refused.pencil-other", value=_size(returned), limit=_size(original))
     longest = min(max(returned.size), _LONGEST, max(_SHORTEST, max(original.size)))
     factor = longest / max(returned.size)

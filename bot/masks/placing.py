@@ -25,8 +25,8 @@ TURNS: tuple[Image.Transpose | None, ...] = (
 _QUARTERS = (TURNS[0], TURNS[4], TURNS[5], TURNS[2])
 _BACK = {Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90}
 _SAME_SHAPE = 0.03  # by which the shapes of two whole pictures may differ
-_LOOKED_AT, _JUDGED, _SEARCH = 640, 256, 96  # longest sides, in pixels
-_LEVELS = (32, 64, 128, 384)  # the same, of pictures that are laid over each other, coarse to fine
+_LOOKED_AT, _JUDGED, _SEARCH = 640, 384, 96  # longest sides, in pixels
+_LEVELS = (32, 64, 128, 384, 640)  # the same, of pictures that are laid over each other, coarse to fine
 _ALIKE = 20  # 8-bit steps: farther from all that the original has thereabouts, a pixel is another
 _PERFECT, _SURE = 0.995, 0.6  # so much of the picture agrees: no crop is looked for; and none that is turned, too
 _BETTER = 0.02  # by which a crop has to agree more than the whole
@@ -43,6 +43,7 @@ class Placement:
     window: Window
     agreement: float
     cropped: bool
+    error: float = 255.0  # mean of differences, big ones held down, in 8-bit steps: tells a fraction of a pixel
 
     def expected(self, original: Image.Image, size: tuple[int, int]) -> Image.Image:
         """What would have come back at this size, had nobody drawn on it."""
@@ -147,8 +148,9 @@ def _searched(original: Image.Image, returned: Image.Image) -> tuple[float, Wind
         y, x = np.unravel_index(int(scores.argmax()), scores.shape)
         if scores[y, x] > best[0]:
             x_factor, y_factor = original.width / size[0], original.height / size[1]
-            window = (x * x_factor, y * y_factor, (x + wide) * x_factor, (y + high) * y_factor)
-            best = (float(scores[y, x]), tuple(float(v) for v in window))  # type: ignore[assignment]
+            left, top = float(x) * x_factor, float(y) * y_factor
+            window = (left, top, left + wide * x_factor, top + high * y_factor)
+            best = (float(scores[y, x]), window)
     return best
 
 
@@ -172,7 +174,7 @@ def _refined(original: Image.Image, returned: Image.Image, start: Placement) -> 
             if moved < 0.01:
                 break
         placed = _judged(original, returned, placed)
-        if placed.agreement > best.agreement + 0.002 or (best.cropped and placed.agreement > best.agreement - 0.05):
+        if placed.error < best.error:
             best = placed
     return best
 
@@ -194,7 +196,8 @@ def _step(original: Image.Image, seen: Floats, size: tuple[int, int], window: Wi
     left, top = max(0.0, window[0] + (a - b) * step_x), max(0.0, window[1] + (c - d) * step_y)
     right_edge = min(float(original.width), window[2] + (a + b) * step_x)
     bottom = min(float(original.height), window[3] + (c + d) * step_y)
-    return (left, top, max(right_edge, left + 8), max(bottom, top + 8)), float(max(abs(a) + abs(b), abs(c) + abs(d)))
+    moved = (left, top, max(right_edge, left + 8), max(bottom, top + 8))
+    return (float(moved[0]), float(moved[1]), float(moved[2]), float(moved[3])), float(max(abs(a) + abs(b), abs(c) + abs(d)))
 
 
 def _judged(original: Image.Image, returned: Image.Image, placed: Placement) -> Placement:
@@ -203,11 +206,12 @@ def _judged(original: Image.Image, returned: Image.Image, placed: Placement) -> 
     seen = np.asarray(returned.resize(size, Image.Resampling.BOX), np.int16)
     expected = np.asarray(_seen(original, placed.window, size), np.int16)
     alike = beyond(seen, expected).max(axis=2) <= _ALIKE
-    return replace(placed, agreement=float(alike.mean()))
+    error = np.minimum(np.abs(seen - expected), _ALIKE).mean()
+    return replace(placed, agreement=float(alike.mean()), error=float(error))
 
 
 def beyond(seen: Values, expected: Values) -> Values:
-    """How far each value lies outside of what is expected there and one pixel around: resampling moves edges by fractions of one."""
+    """How far each value lies outside of what is expected there and one pixel around: resampling moves edges by less."""
     low, high = _neighbours(expected, np.minimum), _neighbours(expected, np.maximum)
     outside: Values = np.maximum(np.maximum(seen - high, low - seen), 0)
     return outside

@@ -19,7 +19,7 @@ from playwright.async_api import Browser, Page, expect
 
 from sandbox.person import Person
 from sandbox.server import Sandbox
-from tests.sandbox.browser import chromium, drawn, opened
+from tests.sandbox.browser import chromium, drawn, opened, overflow
 from tests.sandbox.conftest import talking_to
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser for all of them
@@ -125,6 +125,44 @@ async def test_an_album_is_one_picture_of_several(bot: Bot, anna: Person, page: 
     await expect(frames).to_have_count(4)
     await bot.edit_message_media(photo(100, 90), chat_id=anna.id, message_id=sent[1].message_id)
     await expect(album.locator('img[width="100"]')).to_have_count(1)
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+async def test_a_person_draws_on_a_photo_and_sends_it(browser: Browser, box: Sandbox, bot: Bot, anna: Person, size: str) -> None:
+    sent = await bot.send_photo(anna.id, BufferedInputFile(picture(512, 512), "p.png"))
+    async with opened(browser, f"{box.url}/#{anna.id}", size, "dark") as page:
+        await page.locator("#log .photo").click()
+        await page.locator("#lightbox .draw").click()
+        await expect(page.locator("#lightbox")).to_be_hidden()
+        editor = page.locator("#pencil")
+        canvas = editor.locator("canvas")
+        await page.wait_for_function("document.querySelector('#pencil canvas').width > 300")  # a fresh one has 300
+        await expect(editor.get_by_role("button", name="Send")).to_be_disabled()
+        place = await canvas.bounding_box()
+        assert place is not None
+        assert await overflow(page) <= 0
+
+        async def draws(*points: tuple[float, float]) -> None:
+            for number, (x, y) in enumerate(points):
+                await page.mouse.move(place["x"] + x * place["width"], place["y"] + y * place["height"], steps=4)
+                if not number:
+                    await page.mouse.down()
+            await page.mouse.up()
+
+        await editor.get_by_role("radio", name="White").check()
+        await draws((0.2, 0.2), (0.8, 0.2))
+        await draws((0.2, 0.8), (0.8, 0.8))
+        await editor.get_by_role("button", name="Undo").click()
+        await editor.get_by_label("As a reply to this photo").check()
+        await editor.get_by_placeholder("Caption").fill("a fox")
+        await editor.get_by_role("button", name="Send").click()
+        await expect(editor).to_be_hidden()
+    came = anna.chat[-1]
+    assert (came.text, came.photo_size, came.reply_to) == ("a fox", (1280, 1280), sent.message_id)
+    drawn = Image.open(io.BytesIO(came.photo))
+    assert drawn.format == "JPEG"
+    assert min(drawn.getpixel((640, 256))) > 240
+    assert max(drawn.getpixel((640, 1024))) < 160  # that stroke was taken back
 
 
 async def test_documents_can_be_saved_under_their_names(bot: Bot, anna: Person, page: Page, tmp_path: Path) -> None:

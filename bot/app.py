@@ -6,12 +6,10 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
-from aiogram import Bot, Dispatcher
-from aiogram.fsm.storage.base import BaseStorage
+from aiogram import Bot
 from aiogram.methods import SetMyCommands, SetMyDescription, SetMyShortDescription, TelegramMethod
 from aiogram.types import BotCommand
 
@@ -19,14 +17,15 @@ from bot import metrics
 from bot.broker import Bell, make_celery
 from bot.delivery import Deliverer
 from bot.dialogs import Dialogs
+from bot.dispatch import COMMANDS, make_dispatcher
 from bot.downloads import Downloads
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
 from bot.limiter import Limiter
-from bot.marking import Marking, Marks
+from bot.marking import EditorDesk, Marking, Marks
 from bot.messages import Messages
-from bot.miniapp import MiniApp
+from bot.miniapp import MiniApp, editor_url
 from bot.ops import Ops
 from bot.photos import Photos
 from bot.settings import (
@@ -48,25 +47,6 @@ from bot.texts import LANGUAGES, Texts
 from bot.web import Webhook, serving
 from engine import catalog
 from engine.requests import RequestError
-from handlers import (
-    asking,
-    edits,
-    errors,
-    extend,
-    fallback,
-    history,
-    imagine,
-    inpaint,
-    mix,
-    outline,
-    photo,
-    result,
-    settings,
-    start,
-    suggest,
-    waiting,
-    ways,
-)
 from storage.database import Database
 from storage.media import MediaStore
 from storage.repositories.stats import StatsRepository
@@ -80,38 +60,6 @@ log = logging.getLogger(__name__)
 _LOOPS = {"intake": ("poll", "pump"), "deliver": ("deliver",), "sweep": ("sweep",)}  # what turns under each lease
 _STUCK_S = 30.0  # a loop that has not come round for so long is what /health tells
 _SHARED_TICK_S = 0.2  # how often the inbox is looked at when other processes fill it, too
-
-ROUTED = (
-    errors,
-    asking,
-    history,
-    start,
-    waiting,
-    settings,
-    result,
-    edits,
-    inpaint,
-    extend,
-    outline,
-    mix,
-    ways,
-    photo,
-    suggest,
-    imagine,
-    fallback,
-)  # fmt: skip; whoever comes first may take an update; `fallback` takes what is left
-COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start")
-
-
-def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
-    """Build the dispatcher with every router; `handed` are the callables that handlers name as arguments.
-
-    A dialog needs no lock of its own: the pump hands over one update of a chat at a time.
-    """
-    dispatcher = Dispatcher(storage=dialogs, **handed)
-    for module in ROUTED:
-        dispatcher.include_router(deepcopy(module.router))  # a router has one dispatcher; a process may have more
-    return dispatcher
 
 
 class Application:
@@ -128,10 +76,10 @@ class Application:
         ops: OpsSettings | None = None,
         *,
         limits: LimitSettings | None = None,
-        mini_app: MiniApp | None = None,
+        editor: MiniAppSettings | None = None,
     ) -> None:
         self._bot, self._settings = bot, settings
-        self._listen, self._mini_app = web or WebSettings(), mini_app
+        self._listen = web or WebSettings()
         self._ops = Ops(ops, self._ailments, self._look_at_sql) if ops and ops.port else None
         self._db = Database(storage.database)
         self._leases = Database(storage.database)  # connections of its own: a lease is renewed however many wait for one
@@ -150,9 +98,11 @@ class Application:
         downloads, uploads = Downloads(bot), Uploads(media)
         marks = Marks(self._db, media)
         marking = Marking(marks, downloads, uploads)
-        self._deliverer = Deliverer(
-            self._db, bot, jobs, Messages(texts, drawing.lane_names, drawing.family), media, Limiter(limits=limits), lease
-        )
+        address = partial(editor_url, editor.url) if editor and editor.url else None
+        messages = Messages(texts, drawing.lane_names, drawing.family, address)
+        self._deliverer = Deliverer(self._db, bot, jobs, messages, media, Limiter(limits=limits), lease)
+        masks = EditorDesk(self._db, bot.id, marks, self._deliverer.wake)
+        self._mini_app = MiniApp(editor, bot.token, media, masks.find, masks.take, texts) if editor and editor.url else None
         photos = Photos(self._db, downloads, uploads, self._deliverer.wake)
         desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
@@ -381,8 +331,7 @@ async def serve() -> None:
         raise SettingsError(f"DRAW_LANES: {drawing.family} has {served}, not {', '.join(sorted(unknown))}")
     if drawing.lane_names and "flash" in catalog.family(drawing.family).lanes and "flash" not in drawing.lane_names:
         raise SettingsError("DRAW_LANES: plain messages are drawn by flash; name it, too")
-    read(MiniAppSettings)  # a wrong one is said now
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
     bot = make_bot(read(TelegramSettings))
     settings = read(StorageSettings), read(JobSettings), drawing
-    await Application(bot, *settings, *parts, limits=read(LimitSettings)).run()
+    await Application(bot, *settings, *parts, limits=read(LimitSettings), editor=read(MiniAppSettings)).run()

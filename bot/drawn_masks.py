@@ -32,7 +32,7 @@ async def read_mask(data: bytes, width: int, height: int) -> bytes:
     if not data.startswith(_PNG):
         raise BadMask("no-mask")
     with tempfile.TemporaryDirectory(prefix="kandinsky-mask-") as folder:
-        source, plain = Path(folder) / "mask.png", Path(folder) / "plain.png"
+        source, plain = Path(folder) / "drawn.png", Path(folder) / "plain.png"
         await asyncio.to_thread(source.write_bytes, data)
         try:
             drawn = await decoded(source, plain)

@@ -13,15 +13,18 @@ from bot.masks import algebra
 from bot.masks.files import file_mask, looks_like_mask
 from bot.masks.overlay import overlay
 from bot.masks.pencil import LEAST, MOST, pencil_mask
+from bot.miniapp import EditorPicture
 from bot.photos import refusal
 from bot.presentation import as_photo
 from engine.marked import Mask
 from handlers.ports import Actor, SentFile
 from storage.database import Database
-from storage.domain import Picture, Refused
-from storage.errors import BadUpload
+from storage.domain import NewNotice, Picture, Refused, User
+from storage.errors import BadUpload, NotFound
 from storage.media import MediaStore
+from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository
+from storage.repositories.users import UserRepository
 from storage.uploads import Uploads
 
 _HALF = 128
@@ -46,9 +49,13 @@ class Marks:
             raise Refused("refused.mask-empty")
         if share > MOST:
             raise Refused("refused.mask-everything", value=round(100 * share), limit=round(100 * MOST))
-        media_id = await asyncio.to_thread(lambda: self._media.put(_png(mask), ".png"))
+        media_id = await self.store(await asyncio.to_thread(_png, mask))
         async with self._db.begin() as session:
             await PictureRepository(session).remember_mask(picture.id, media_id)
+
+    async def store(self, png: bytes) -> str:
+        """Put a mask's file away; returns its media id."""
+        return await asyncio.to_thread(self._media.put, png, ".png")
 
     async def preview(self, picture: Picture) -> tuple[bytes, float]:
         """A picture with its mask shown over it, as JPEG, and the share that is marked. Raises: Refused if it has none."""
@@ -94,6 +101,47 @@ class Marking:
         except BadUpload as error:
             raise refusal(error) from error
         await self._marks.keep(picture, mask)
+
+
+class EditorDesk:
+    """What the mask editor may ask for. It knows people by their Telegram ids."""
+
+    def __init__(self, database: Database, bot_id: int, marks: Marks, wake: Callable[[], None]) -> None:
+        self._db, self._bot_id, self._marks, self._wake = database, bot_id, marks, wake
+
+    async def find(self, telegram_user_id: int, public_id: str) -> EditorPicture | None:
+        """Find a picture of this person's; somebody else's is as absent as none."""
+        found = await self._find(telegram_user_id, public_id)
+        if found is None:
+            return None
+        user, picture = found
+        return EditorPicture(picture.media_id, picture.width, picture.height, picture.mask_id, user.language)
+
+    async def take(self, telegram_user_id: int, public_id: str, mask_png: bytes, key: str) -> None:
+        """Keep a mask, and owe its person a look at it in their chat; the same key brings it once."""
+        found = await self._find(telegram_user_id, public_id)
+        if found is None:
+            raise NotFound(f"picture {public_id}")
+        user, picture = found
+        media_id = await self._marks.store(mask_png)
+        look = NewNotice(
+            bot_id=self._bot_id,
+            chat_id=telegram_user_id,
+            user_id=user.id,
+            key="mask.preview",
+            params={"picture": public_id},
+            dedupe_key=f"mask:{self._bot_id}:{key}",
+        )
+        async with self._db.begin() as session:
+            if await NoticeRepository(session).add(look):
+                await PictureRepository(session).remember_mask(picture.id, media_id)
+        self._wake()
+
+    async def _find(self, telegram_user_id: int, public_id: str) -> tuple[User, Picture] | None:
+        async with self._db.read() as session:
+            user = await UserRepository(session).find(self._bot_id, telegram_user_id)
+            pictures = await PictureRepository(session).owned_of([public_id], user.id) if user else []
+        return (user, pictures[0]) if user and pictures else None
 
 
 def _data(picture: Image.Image) -> bytes:

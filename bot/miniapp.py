@@ -23,8 +23,8 @@ from aiohttp import web
 from PIL import Image
 
 from bot import metrics
-from bot.init_data import BadInitData, Launch, read_init_data
 from bot.drawn_masks import LARGEST_FILE, BadMask, read_mask
+from bot.init_data import BadInitData, Launch, read_init_data
 from bot.masks.pencil import LEAST, MOST
 from bot.settings import MiniAppSettings
 from bot.texts import LANGUAGES, Texts
@@ -249,9 +249,9 @@ class Turns:
         return 0
 
 
-def editor_url(settings: MiniAppSettings, public_id: str) -> str | None:
-    """Address for the `web_app` button of a picture; None where there is no editor, and the button hides."""
-    return None if settings.url is None else f"{settings.url.rstrip('/')}/?picture={public_id}"
+def editor_url(url: str, public_id: str) -> str:
+    """Address for the `web_app` button of a picture. url: the editor's own, MINI_APP_URL."""
+    return f"{url.rstrip('/')}/?picture={public_id}"
 
 
 def given(texts: Texts) -> bytes:

@@ -60,7 +60,7 @@ class Editing:
 
     async def offers(self, person: Person, public_id: str = "pic1") -> int:
         """Send the button that opens the editor; the message's id."""
-        url = editor_url(self.settings, public_id)
+        url = editor_url(self.settings.url or "", public_id)
         assert url is not None
         keys = InlineKeyboardMarkup(inline_keyboard=[[InlineKeyboardButton(text=BUTTON, web_app=WebAppInfo(url=url))]])
         return (await self.bot.send_message(person.id, "What should change?", reply_markup=keys)).message_id

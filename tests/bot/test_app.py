@@ -15,7 +15,6 @@ from pydantic import SecretStr
 
 from bot import metrics
 from bot.app import Application
-from bot.miniapp import MiniApp
 from bot.settings import (
     DrawingSettings,
     JobSettings,
@@ -27,11 +26,9 @@ from bot.settings import (
     WebSettings,
 )
 from bot.telegram import NO_SUCH_TOKEN
-from bot.texts import Texts
 from sandbox import methods
 from sandbox.person import Person
 from sandbox.server import Sandbox
-from storage.media import MediaStore
 from storage.repositories.workers import LeaseRepository
 from tests.servers import free_port
 from tests.storage.made import BOT, Store
@@ -200,15 +197,10 @@ async def test_the_mask_editor_is_served_by_the_bots_one_server(
     webhook_calls: list[str],
     box: Sandbox,
     anna: Person,
-    tmp_path: Path,
     hooked: bool,
 ) -> None:
-    async def nothing(*_: Any) -> None:
-        """There are no pictures, and nothing is drawn."""
-
     settings, port = MiniAppSettings(url="https://example.org/editor"), free_port()
-    editor = MiniApp(settings, box.token, MediaStore(str(tmp_path)), nothing, nothing, Texts())
-    application = make_application(port if hooked else None, web=WebSettings(port=port), mini_app=editor)
+    application = make_application(port if hooked else None, web=WebSettings(port=port), editor=settings)
     async with running(application), aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
         await anna.until(lambda: bool(box.world.commands.get(None, "")), "the bot tell its commands")
         async with client.get("/editor/") as response:

@@ -103,7 +103,7 @@ def test_there_is_a_text_for_everything_that_page_and_server_say() -> None:
     labels = re.search(r"for \(const id of (\[[^]]+\])\) label", code["main.js"])
     assert labels
     ids |= set(json.loads(labels[1]))
-    server = (ROOT / "bot" / "miniapp.py").read_text() + (ROOT / "bot" / "masks.py").read_text()
+    server = (ROOT / "bot" / "miniapp.py").read_text() + (ROOT / "bot" / "drawn_masks.py").read_text()
     reasons = set(re.findall(r'(?:Refusal\(\d+, |BadMask\(|BadInitData\()"([a-z-]+)"', server)) | {"expired"}
     reasons |= set(re.findall(r'Refusal\((?:error \?\? )?"([a-z-]+)"', "".join(code.values())))
     sending = {"sending", "done"}  # t(sending ? ... : ...)
@@ -253,8 +253,8 @@ def test_turns_come_back_and_are_each_persons_own() -> None:
 
 
 def test_without_an_address_there_is_no_button() -> None:
-    assert editor_url(MiniAppSettings(url=None), "abc") is None
-    assert editor_url(MiniAppSettings(url="https://example.org/edit/"), "abc") == "https://example.org/edit/?picture=abc"
+    for url in ("https://example.org/edit/", "https://example.org/edit"):
+        assert editor_url(url, "abc") == "https://example.org/edit/?picture=abc"
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bot.marking import EditorDesk, Marks
 from sandbox.person import Person
 from sandbox.shown import Shown
+from storage.errors import NotFound
 from tests.bot.house import House
+from tests.storage.made import BOT
 
 
 def picture(size: tuple[int, int] = (320, 200), colour: str = "teal", form: str = "JPEG") -> bytes:
@@ -241,3 +244,25 @@ async def test_somebody_elses_picture_is_as_absent_as_none(full_house: House) ->
         assert (full_house.answer() or {}).get("show_alert"), action
         assert (len(full_house.said()), len(boris.chat)) == said
     assert await full_house.jobs() == 0
+
+
+async def test_a_mask_from_the_editor_is_shown_once_and_nobody_elses_picture_is_there(full_house: House) -> None:
+    await does(full_house, full_house.anna.sends_photo(picture()))
+    public_id = (await full_house.store.sql("SELECT public_id FROM picture"))[0][0]
+    database = full_house.application._db
+    desk = EditorDesk(database, BOT, Marks(database, full_house.post.media), lambda: None)
+    boris = full_house.box.person("Boris", "en", patience=10)
+    assert await desk.find(boris.id, public_id) is None
+    with pytest.raises(NotFound):
+        await desk.take(boris.id, public_id, marked((320, 200), (40, 40, 120, 140)), "b")
+    found = await desk.find(full_house.anna.id, public_id)
+    assert found
+    assert (found.width, found.height, found.mask_id, found.language) == (320, 200, None, "en")
+    for _ in range(2):
+        await desk.take(full_house.anna.id, public_id, marked((320, 200), (40, 40, 120, 140)), "a")
+        await full_house.post.turns(2)
+    assert [message.text for message in full_house.said() if "12 % of the picture" in message.text]
+    assert len(full_house.said()) == 2
+    known = await desk.find(full_house.anna.id, public_id)
+    assert known
+    assert known.mask_id

@@ -1,0 +1,59 @@
+"""Which handler gets an update: the routers of all features, in their order."""
+
+from copy import deepcopy
+from typing import Any
+
+from aiogram import Dispatcher
+from aiogram.fsm.storage.base import BaseStorage
+
+from handlers import (
+    asking,
+    edits,
+    errors,
+    extend,
+    fallback,
+    history,
+    imagine,
+    inpaint,
+    mix,
+    outline,
+    photo,
+    result,
+    settings,
+    start,
+    suggest,
+    waiting,
+    ways,
+)
+
+ROUTED = (
+    errors,
+    asking,
+    history,
+    start,
+    waiting,
+    settings,
+    result,
+    edits,
+    inpaint,
+    extend,
+    outline,
+    mix,
+    ways,
+    photo,
+    suggest,
+    imagine,
+    fallback,
+)  # fmt: skip; whoever comes first may take an update; `fallback` takes what is left
+COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start")
+
+
+def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
+    """Build the dispatcher with every router; `handed` are the callables that handlers name as arguments.
+
+    A dialog needs no lock of its own: the pump hands over one update of a chat at a time.
+    """
+    dispatcher = Dispatcher(storage=dialogs, **handed)
+    for module in ROUTED:
+        dispatcher.include_router(deepcopy(module.router))  # a router has one dispatcher; a process may have more
+    return dispatcher

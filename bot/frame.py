@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from aiogram import BaseMiddleware, Bot
@@ -86,7 +87,7 @@ class Desk:
         self._db, self._wake = database, wake
 
     async def say(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, choices: Sequence[Choice] = ()) -> None:
-        params = {**(values or {}), "choices": [{"label": choice.label, "prompt": choice.prompt} for choice in choices]}
+        params = {**(values or {}), "choices": [asdict(choice) for choice in choices]}
         await self._owe(actor, _notice(actor, key, _key(actor), params, reply=_refused(actor, key)))
 
     async def screen(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None:

@@ -86,6 +86,7 @@ class Jobs:
                     deadline_s=max(self._settings.deadline_s, 3 * (before.p90 or 0.0)),
                     button=wish.button,
                     reply_to_message_id=wish.reply_to_message_id,
+                    remarks=wish.remarks,
                 ),
                 amount,
             )

@@ -18,7 +18,10 @@ from storage.domain import FORMS as FORMS_OF_RESULTS
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
-NO_WORDS = {"engine.flash", "button.language-en", "history.date", "queue.line", "button.cancel-numbered"}
+NO_WORDS = {
+    "engine.flash", "button.language-en", "history.date", "queue.line", "button.cancel-numbered", "status.asked", "asked.size",
+    "asked.cfg",
+}  # fmt: skip
 NO_TEXT = "job.failed"  # a notice's key; its text is one of `failed.`
 
 

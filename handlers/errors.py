@@ -12,12 +12,12 @@ from engine.requests import RequestError, clean_prompt
 from handlers import parameters
 from handlers.parameters import ParameterError
 from handlers.ports import Actor, Choice, Say, Screen, Toast
-from handlers.start import examples
+from handlers.start import a_few
 from storage.domain import Refused
 
 router = Router(name=__name__)
 
-_WITH_EXAMPLES = frozenset({"prompt-empty", "prompt-nothing-to-draw", "too-many-objects"})
+_WITH_EXAMPLES = frozenset({"prompt-empty", "prompt-nothing-to-draw"})
 
 
 @router.error(ExceptionTypeFilter(RequestError))
@@ -60,7 +60,10 @@ async def refused(event: ErrorEvent, actor: Actor, say: Say, screen: Screen) -> 
 
 def _choices(error: RequestError, actor: Actor, family: str, prompt: str) -> list[Choice]:
     if error.code in _WITH_EXAMPLES:
-        return examples(actor, family)
+        return a_few(actor, family)
+    if offered := _list(error.values.get("prompts")):
+        flags = [flag.typed for flag in parameters.parse(prompt).flags]
+        return [Choice(str(offer), " ".join([str(offer), *flags])) for offer in offered]
     suggestions = [str(word) for word in _list(error.values.get("suggestions"))]
     unknown = [str(word) for word in _list(error.values.get("words"))]
     return [Choice(word, _mended(prompt, unknown, word, family)) for word in suggestions]

@@ -18,6 +18,7 @@ from aiogram.types import BufferedInputFile, Message
 
 from bot import metrics
 from bot.calls import Calls
+from bot.file_names import file_name
 from bot.jobs import Jobs, job_file, job_ping
 from bot.limiter import Limiter
 from bot.logs import log_about
@@ -30,6 +31,7 @@ from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
 from bot.views import Views
+from engine.requests import from_json
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, Notice, SendState
 from storage.errors import LostLease
@@ -345,4 +347,4 @@ def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
     """What a result looks like, one picture or a sheet, and the name of its file; call it in a thread."""
     one = without_loss if as_file else as_photo
     data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
-    return data, f"kandinsky-{job.public_id}.{'png' if as_file else 'jpg'}"
+    return data, file_name(from_json(job.params), job.seed, "png" if as_file else "jpg")

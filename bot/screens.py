@@ -48,7 +48,7 @@ class Screens:
             return Said(self._messages.text(language, "history.empty"))
         values = {"pictures": count, "page": page, "pages": pages, "find": find}
         text = self._messages.text(language, "history.found" if find else "history.page", values)
-        photo = await asyncio.to_thread(as_gallery, await self._thumbnails(user_id, kept))
+        photo = await asyncio.to_thread(as_gallery, await self._thumbnails(user_id, kept), history.layout(len(kept)))
         return Said(text, history.page_keyboard(kept, notice.public_id, page, pages, find, label), photo)
 
     async def settings(self, notice: Notice, language: str) -> Said:

@@ -56,7 +56,9 @@ class ParameterError(Exception):
     offers: what the person may have meant, as (label, whole message).  without: the message without it, "" if no words are left.
     """
 
-    def __init__(self, code: str, values: Mapping[str, object], offers: tuple[tuple[str, str], ...] = (), without: str = "") -> None:
+    def __init__(
+        self, code: str, values: Mapping[str, object], offers: tuple[tuple[str, str], ...] = (), without: str = ""
+    ) -> None:
         super().__init__(code)
         self.code, self.values, self.offers, self.without = code, values, offers, without
 

@@ -72,7 +72,7 @@ async def test_the_buttons_of_a_card_work(line: Line, anna: Person) -> None:
     card = await anna.sees_text("📅", message_id=page.id)
     await anna.presses("As a file", page.id)
     assert (await anna.sees_document()).document_name.endswith("-1.png")
-    await anna.presses("Same seed", page.id)
+    await anna.presses("Same picture", page.id)
     again = await anna.sees_photo()
     assert again.id != page.id
     assert again.text.splitlines()[0] == card.text.splitlines()[0]

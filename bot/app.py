@@ -13,7 +13,6 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
 from aiogram.methods import SetMyCommands, SetMyDescription, SetMyShortDescription, TelegramMethod
-from aiogram.types import BotCommand
 
 from bot import metrics
 from bot.broker import Bell, make_celery
@@ -23,6 +22,7 @@ from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
 from bot.limiter import Limiter
+from bot.menu import commands
 from bot.messages import Messages
 from bot.ops import Ops
 from bot.settings import (
@@ -56,8 +56,6 @@ log = logging.getLogger(__name__)
 _LOOPS = {"intake": ("poll", "pump"), "deliver": ("deliver",), "sweep": ("sweep",)}  # what turns under each lease
 _STUCK_S = 30.0  # a loop that has not come round for so long is what /health tells
 _SHARED_TICK_S = 0.2  # how often the inbox is looked at when other processes fill it, too
-
-COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start")
 
 
 def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
@@ -291,10 +289,9 @@ class Application:
     async def _introduce(self) -> None:
         """Tell Telegram the bot's commands and description, in each language; not worth stopping for."""
         for language in LANGUAGES:
-            commands = [BotCommand(command=name, description=self._texts.plain(language, f"command.{name}")) for name in COMMANDS]
             code = None if language == "en" else language  # English is what all other languages see
             methods: tuple[TelegramMethod[bool], ...] = (
-                SetMyCommands(commands=commands, language_code=code),
+                SetMyCommands(commands=commands(self._texts, language), language_code=code),
                 SetMyDescription(description=self._texts.plain(language, "about.long"), language_code=code),
                 SetMyShortDescription(short_description=self._texts.plain(language, "about.short"), language_code=code),
             )

@@ -284,6 +284,11 @@ class Deliverer:
             call: Callable[[], Awaitable[Message | bool]] = partial(self._views.view, notice, language)
         elif notice.key == "file":
             call = await self._views.file(notice)
+        elif notice.key == "commands":
+            chosen = await self._outbox.chosen_language(int(notice.user_id or 0))
+            offered = self.messages.commands(chosen) if chosen else None
+            await self._after_notice(notice, await self._try(self._calls.offer_commands(notice.chat_id, offered)), safe=True)
+            return
         else:
             live = notice.key in SCREENS
             said = await self._screens.draw(notice, language) if live else self.messages.notice(notice, language)

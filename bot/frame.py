@@ -16,7 +16,7 @@ from bot.telegram import Fate, attempt
 from bot.texts import Texts, best_language
 from handlers.ports import Actor, Choice, Toast
 from storage.database import Database
-from storage.domain import Job, NewNotice, User
+from storage.domain import Job, NewNotice, User, new_public_id
 from storage.repositories.history import HistoryRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
@@ -136,6 +136,10 @@ class Desk:
     async def change_settings(self, user: User, changes: Mapping[str, Any]) -> None:
         async with self._db.begin() as session:
             await UserRepository(session).change_settings(user.id, changes)
+            if "language" in changes:  # Telegram's menu of commands speaks it, too; a chosen language is a private chat's
+                key = f"commands:{user.id}:{new_public_id()}"
+                menu = NewNotice(user.bot_id, user.telegram_id, "commands", key, user_id=user.id)
+                await NoticeRepository(session).add(menu)
 
     async def _owe_once(
         self,

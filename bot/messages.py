@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aiogram.types import ForceReply, InlineKeyboardMarkup
+from aiogram.types import BotCommand, ForceReply, InlineKeyboardMarkup
 from babel.dates import format_date
 
 from bot.jobs import eta
+from bot.menu import commands
 from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json
@@ -125,6 +126,10 @@ class Messages:
             return self._texts(language, "queue.served", {"people": view.people})
         key = "queue.alone" if view.people == 1 else "queue.turn"
         return self._texts(language, key, {"place": view.people_before + 1, "people": view.people})
+
+    def commands(self, language: str) -> list[BotCommand]:
+        """The menu of commands, for a chat whose person chose another language than their Telegram's."""
+        return commands(self._texts, language)
 
     def text(self, language: str, key: str, values: Mapping[str, object] | None = None) -> str:
         """A text as Telegram HTML."""

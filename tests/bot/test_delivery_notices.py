@@ -229,4 +229,5 @@ async def test_a_file_comes_without_loss_under_its_picture(post: Post, index: in
     picture = Image.open(io.BytesIO(sent.document))
     assert (picture.format, picture.size, sent.reply_to) == ("PNG", size, sheet)
     assert picture.getpixel((0, 0)) == (255, 0, 0)
-    assert sent.document_name == f"kandinsky-red-star-{job.seed}.png"
+    ((seed,),) = await post.store.sql("SELECT seed FROM picture ORDER BY id LIMIT 1")
+    assert sent.document_name == f"kandinsky-red-circle-blue-background-{seed}.png"

@@ -12,7 +12,7 @@ from engine.requests import TextToImage, Upscale
         ("a big red circle on a blue background", "kandinsky-big-red-circle-blue-background-7.png"),
         ("большой красный круг на синем фоне", "kandinsky-bolshoy-krasnyy-krug-sinem-fone-7.png"),
         ("Щётка & Объём", "kandinsky-shchetka-obem-7.png"),
-        ("Café ½ naïve", "kandinsky-cafe-1-2-naive-7.png"),
+        ("Café, naïve", "kandinsky-cafe-naive-7.png"),
         ("../../etc/passwd\x00", "kandinsky-etc-passwd-7.png"),
         ("猫", "kandinsky-7.png"),
         ("the", "kandinsky-7.png"),

@@ -69,7 +69,7 @@ async def test_a_picture_whose_file_is_lost_leaves_an_empty_place(post: Post, ca
     page = await _shows(post, "history.page", page=1, find="")
     picture = Image.open(io.BytesIO(page.photo))
     assert picture.getpixel((174, 174)) == pytest.approx((58, 61, 68), abs=8)
-    assert picture.getpixel((508, 174)) == pytest.approx((0, 255, 0), abs=8)
+    assert picture.getpixel((758, 174)) == pytest.approx((0, 255, 0), abs=8)
     assert "is not to be had" in caplog.text
 
 

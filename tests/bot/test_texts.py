@@ -10,7 +10,7 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
-from bot.app import COMMANDS
+from bot.menu import COMMANDS
 from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
 from storage.domain import BEAUTIFY

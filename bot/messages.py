@@ -22,11 +22,12 @@ _BAR = 10
 
 @dataclass(frozen=True)
 class Said:
-    """A text with its buttons; with a photo (JPEG) it is the caption."""
+    """A text with its buttons; with a photo (JPEG) it is the caption. about: the jobs that it lists, as they stood."""
 
     text: str
     keyboard: InlineKeyboardMarkup | ForceReply | None = None
     photo: bytes | None = None
+    about: frozenset[tuple[int, JobState]] = frozenset()
 
     @property
     def inline(self) -> InlineKeyboardMarkup | None:

@@ -110,6 +110,11 @@ class Outbox:
         async with self._db.read() as session:
             return (await UserRepository(session).settings(user_id)).delivery
 
+    async def language(self, user_id: int) -> str:
+        """What this person is spoken to in."""
+        async with self._db.read() as session:
+            return (await UserRepository(session).languages([user_id])).get(user_id, "en")
+
     async def chosen_language(self, user_id: int) -> str | None:
         """The language that this person chose; None where the bot follows their Telegram."""
         async with self._db.read() as session:

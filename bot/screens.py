@@ -83,9 +83,10 @@ class Screens:
             jobs = await JobRepository(session).active_of(user_id)
         if notice.key == "refused.queue-full":
             refusal = self._messages.text(language, notice.key, notice.params)
-            if not jobs:  # they were drawn before this could be said
-                return Said(f"{refusal} {self._messages.text(language, 'queue.done-meanwhile')}")
-            parts = [f"{refusal} {self._messages.text(language, 'queue.stop-one')}"]
+            room = len(jobs) < int(notice.params["limit"])  # some were drawn before this could be said, or since
+            parts = [f"{refusal} {self._messages.text(language, 'queue.done-meanwhile' if room else 'queue.stop-one')}"]
+            if not jobs:
+                return Said(parts[0])
         elif jobs:
             parts = [self._messages.text(language, notice.key)]
         else:
@@ -99,7 +100,8 @@ class Screens:
         if len(jobs) > _LISTED:
             parts.append(self._messages.text(language, "queue.more", {"count": len(jobs) - _LISTED}))
         parts.append(await self._turn(jobs, language))
-        return Said("\n\n".join(filter(None, parts)), waiting.queue_keyboard(lines, self._messages.label(language)))
+        about = frozenset((job.id, job.state) for job in jobs)
+        return Said("\n\n".join(filter(None, parts)), waiting.queue_keyboard(lines, self._messages.label(language)), about=about)
 
     async def _status(self, job: Job, language: str) -> str:
         waits = job.state == JobState.QUEUED

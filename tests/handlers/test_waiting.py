@@ -94,6 +94,9 @@ async def test_the_queue_lists_what_waits_and_cancels_it_in_place(tmp_path: Path
         assert queue.labels == ["✖️ 1. a blue star", "🔄 Refresh"]
         assert await line.sql("SELECT state FROM job ORDER BY id") == [("cancelled",), ("queued",)]
         await anna.until(lambda: sum("your limit is untouched" in message.text for message in anna.chat) == 1, "its own message")
+        [status] = [message for message in anna.chat if message.labels == ["✖️ Cancel"]]
+        await anna.presses("Cancel", status.id)  # elsewhere: the list learns of it by itself
+        assert (await anna.sees_text("Nothing of yours is waiting", message_id=queue.id)).labels == []
 
 
 async def test_the_queue_says_whose_turn_it_is_without_names(tmp_path: Path) -> None:

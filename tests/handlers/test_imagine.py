@@ -47,7 +47,7 @@ async def test_russian_is_answered_in_russian(line: Line, boris: Person) -> None
     await boris.says("большой красный круг на синем фоне")
     result = await boris.sees_photo()
     assert result.button("Ещё раз")
-    assert result.button("Та же картинка")
+    assert result.button("Точь-в-точь")
     assert result.button("Файлом")
     assert "большой красный круг на синем фоне" in result.text
 

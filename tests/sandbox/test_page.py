@@ -8,7 +8,9 @@ import pytest
 import pytest_asyncio
 from aiogram import Bot
 from aiogram.types import (
+    BotCommand,
     BufferedInputFile,
+    ForceReply,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     InputMediaDocument,
@@ -125,6 +127,24 @@ async def test_an_album_is_one_picture_of_several(bot: Bot, anna: Person, page: 
     await expect(frames).to_have_count(4)
     await bot.edit_message_media(photo(100, 90), chat_id=anna.id, message_id=sent[1].message_id)
     await expect(album.locator('img[width="100"]')).to_have_count(1)
+
+
+async def test_the_words_of_a_question_fit_the_line_on_a_phone(bot: Bot, anna: Person, page: Page) -> None:
+    words = "Words from the prompt"
+    await bot.set_my_commands([BotCommand(command="help", description="How it works")])  # their button takes room
+    await expect(page.locator("button.menu")).to_be_visible()
+    await bot.send_message(anna.id, "What shall I look for?", reply_markup=ForceReply(input_field_placeholder=words))
+    line = page.locator("#text")
+    await expect(line).to_have_attribute("placeholder", words)
+    wide, room = await line.evaluate(
+        """(line) => {
+            const style = getComputedStyle(line), pen = document.createElement("canvas").getContext("2d");
+            pen.font = style.font;
+            const room = line.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+            return [pen.measureText(line.placeholder).width, room];
+        }"""
+    )
+    assert 50 < wide <= room
 
 
 async def test_documents_can_be_saved_under_their_names(bot: Bot, anna: Person, page: Page, tmp_path: Path) -> None:

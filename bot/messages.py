@@ -17,6 +17,7 @@ from storage.domain import Job, JobState, Notice, Picture, QueueView, Remark, Ti
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
 _CAPTION = 900  # units for the prompt and what stands below it: the line between takes less than the rest
+_LEAST_OF_PROMPT = 60
 _BAR = 10
 
 
@@ -86,8 +87,9 @@ class Messages:
             below.append(self._texts(language, "result.sent-again"))
         if back is not None:
             below.append(self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)}))
+        room = _CAPTION - sum(len(line) + 1 for line in below)
         values = {
-            "prompt": shorten(prompt_of(request), min(_PROMPT_IN_CAPTION, _CAPTION - sum(len(line) + 1 for line in below))),
+            "prompt": shorten(prompt_of(request), min(_PROMPT_IN_CAPTION, max(room, _LEAST_OF_PROMPT))),
             "seed": pictures[index - 1].seed if index else job.seed,
             "size": f"{pictures[0].width}×{pictures[0].height}",
             "engine": self._engine_name(request, language),

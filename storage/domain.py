@@ -145,7 +145,7 @@ def remarks_to_json(remarks: Sequence[Remark]) -> str | None:
 
 def remarks_from_json(text: str | None) -> tuple[Remark, ...]:
     """Read what `remarks_to_json` wrote."""
-    return tuple(Remark(key, values) for key, values in json.loads(text or "[]"))
+    return tuple(Remark(key, values) for key, values in json.loads(text)) if text else ()
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,12 @@ from dataclasses import replace
 
 from bot.messages import Said
 from bot.open_queues import OpenQueues
-from engine.requests import to_json
 from storage.domain import Job, JobState, Notice, SendState
-from tests.bot.wishes import REQUEST
+from tests.bot.wishes import job_of
 
-QUEUED, RUNNING = JobState.QUEUED, JobState.RUNNING
+RUNNING = JobState.RUNNING
 NOTICE = Notice(1, "n", 42, 5, 77, "queue.menu", {}, SendState.SENT, 0, None, None, None, None)
 MESSAGE = 10
-
-
-def job(number: int, state: JobState = QUEUED) -> Job:
-    return Job(
-        id=number, public_id=f"j{number}", bot_id=42, user_id=5, chat_id=77, family=REQUEST.family, lane="flash",
-        kind=REQUEST.kind, params=to_json(REQUEST), seed=7, dedupe_key=f"k{number}", state=state, attempt=0, crash_count=0,
-        fence=0, worker_id=None, status_message_id=1, reply_to_message_id=None, parent_picture_id=None, stage=None, step=0,
-        steps=0, engine_revision=None, error_class=None, cancel_requested=False, created_at=0.0, started_at=None,
-        rendered_at=None,
-    )  # fmt: skip
 
 
 def listing(*jobs: Job) -> Said:
@@ -36,23 +25,23 @@ def opened(*jobs: Job) -> tuple[OpenQueues, list[float]]:
 
 
 def test_a_list_is_stale_when_a_job_of_it_ends_or_begins() -> None:
-    queues, _ = opened(job(1), job(2))
-    assert list(queues.stale([job(1), job(2), job(3)])) == []
-    assert [queue.message_id for queue in queues.stale([job(2)])] == [MESSAGE]
-    assert [queue.message_id for queue in queues.stale([job(1, RUNNING), job(2)])] == [MESSAGE]
+    queues, _ = opened(job_of(1), job_of(2))
+    assert list(queues.stale([job_of(1), job_of(2), job_of(3)])) == []
+    assert [queue.message_id for queue in queues.stale([job_of(2)])] == [MESSAGE]
+    assert [queue.message_id for queue in queues.stale([job_of(1, RUNNING), job_of(2)])] == [MESSAGE]
 
 
 def test_it_is_redrawn_now_and_then() -> None:
-    queues, now = opened(job(1), job(2))
-    [queue] = queues.stale([job(2)])
-    queues.redrawn(queue, listing(job(2)))
+    queues, now = opened(job_of(1), job_of(2))
+    [queue] = queues.stale([job_of(2)])
+    queues.redrawn(queue, listing(job_of(2)))
     assert list(queues.stale([])) == []
     now[0] += 3
     assert len(list(queues.stale([]))) == 1
 
 
 def test_a_try_that_failed_is_made_again() -> None:
-    queues, now = opened(job(1))
+    queues, now = opened(job_of(1))
     [queue] = queues.stale([])
     queues.redrawn(queue, None)
     assert list(queues.stale([])) == []
@@ -62,7 +51,7 @@ def test_a_try_that_failed_is_made_again() -> None:
 
 def test_it_ends_with_its_last_job_with_its_message_and_with_time() -> None:
     for end in ("empty", "deleted", "old"):
-        queues, now = opened(job(1))
+        queues, now = opened(job_of(1))
         [queue] = queues.stale([])
         if end == "empty":
             queues.redrawn(queue, Said("nothing"))
@@ -73,15 +62,15 @@ def test_it_ends_with_its_last_job_with_its_message_and_with_time() -> None:
 
 
 def test_what_takes_the_place_of_a_list_is_not_overwritten() -> None:
-    queues, _ = opened(job(1))
+    queues, _ = opened(job_of(1))
     queues.shown(replace(NOTICE, id=2, key="cancel.all-ask"), Said("All?"), MESSAGE)
     assert list(queues.stale([])) == []
 
 
 def test_of_two_lists_the_newer_is_kept_up_to_date() -> None:
-    queues, now = opened(job(1))
+    queues, now = opened(job_of(1))
     [old] = queues.stale([])
-    queues.shown(replace(NOTICE, id=2), listing(job(1)), 11)
-    queues.redrawn(old, listing(job(1)))
+    queues.shown(replace(NOTICE, id=2), listing(job_of(1)), 11)
+    queues.redrawn(old, listing(job_of(1)))
     now[0] += 10
     assert [queue.message_id for queue in queues.stale([])] == [11]

@@ -22,7 +22,7 @@ from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
 from bot.limiter import Limiter
-from bot.menu import commands
+from bot.menu import commands, edition
 from bot.messages import Messages
 from bot.ops import Ops
 from bot.settings import (
@@ -103,7 +103,7 @@ class Application:
         self._deliverer = Deliverer(
             self._db, bot, jobs, Messages(texts, drawing.lane_names), media, Limiter(limits=limits), lease
         )
-        desk = Desk(self._db, self._deliverer.wake)
+        self._desk = desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
@@ -176,6 +176,7 @@ class Application:
 
     async def _deliver(self) -> None:
         await self._deliverer.take_over()
+        await self._desk.renew_menus(self._bot.id, edition(self._texts))
         listening = asyncio.create_task(listen(self._db, self._deliverer.wake))
         try:
             await self._deliverer.run()

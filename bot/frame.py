@@ -137,9 +137,13 @@ class Desk:
         async with self._db.begin() as session:
             await UserRepository(session).change_settings(user.id, changes)
             if "language" in changes:  # Telegram's menu of commands speaks it, too; a chosen language is a private chat's
-                key = f"commands:{user.id}:{new_public_id()}"
-                menu = NewNotice(user.bot_id, user.telegram_id, "commands", key, user_id=user.id)
-                await NoticeRepository(session).add(menu)
+                await NoticeRepository(session).add(_menu(user.bot_id, user.id, user.telegram_id, new_public_id()))
+
+    async def renew_menus(self, bot_id: int, edition: str) -> None:
+        """Owe each person who chose a language the menu of commands of this edition, once: Telegram keeps the one it has."""
+        async with self._db.begin() as session:
+            for user_id, telegram_id in await UserRepository(session).not_owed(bot_id, "commands", edition):
+                await NoticeRepository(session).add(_menu(bot_id, user_id, telegram_id, edition))
 
     async def _owe_once(
         self,
@@ -173,6 +177,10 @@ class Desk:
             await notices.add(notice)
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
+
+
+def _menu(bot_id: int, user_id: int, telegram_id: int, edition: str) -> NewNotice:
+    return NewNotice(bot_id, telegram_id, "commands", f"commands:{user_id}:{edition}", user_id=user_id)
 
 
 def _key(actor: Actor) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from engine import catalog
@@ -31,10 +32,19 @@ _SPELLED: Mapping[str, tuple[str, ...]] = {
 _NAMES = {spelling: name for name, spellings in _SPELLED.items() for spelling in spellings}
 _BARE = frozenset({"raw", "flash", "base"})  # without a value
 _SHORTHANDS = ("flash", "base")  # of --engine; not listed
-_ENGINES = {"flash": "flash", "флеш": "flash", "флэш": "flash", "base": "base", "careful": "base", "тщательно": "base"}
+_ENGINES = {
+    "flash": "flash",
+    "флеш": "flash",
+    "флэш": "flash",
+    "быстро": "flash",
+    "base": "base",
+    "careful": "base",
+    "тщательно": "base",
+}
 _EXAMPLES = {"ar": "4:3", "n": "2", "seed": "7", "engine": "base", "steps": "30", "cfg": "2"}
 _LOOK_LATIN = str.maketrans("аеорсхукмтнв", "aeopcxykmthb")
 _CUTOFF = 0.7  # of likeness: --style is not --steps
+_LONGEST = 20  # characters of a name that may resemble one
 
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _NAME = r"[^\W\d_]+(?:[-_][^\W\d_]+)*"
@@ -83,7 +93,7 @@ class Typed:
     def words(self) -> str:
         """What is to be drawn."""
         said = " ".join(piece for piece in self.pieces if isinstance(piece, str))
-        return said.strip(" ,;") if self.flags else said
+        return said.strip(f" ,;{_DASHES}") if self.flags else said
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -129,8 +139,7 @@ def _flag(tokens: list[str], at: int) -> Flag | None:
         return None
     dashes, spelled, inline = found[1], found[2], found[3] or found[4] or ""
     name = _NAMES.get(spelled.casefold()) or _NAMES.get(spelled.casefold().translate(_LOOK_LATIN))
-    likely = [] if name else get_close_matches(spelled.casefold(), _NAMES, 1, _CUTOFF)
-    near = _NAMES[likely[0]] if likely else None
+    near = None if name else _near(spelled.casefold())
     if name is None and len(dashes) == 1 and not (near and dashes != "-" and spelled.isascii()):
         return None  # a dash between two words
     end = at + 1
@@ -142,6 +151,13 @@ def _flag(tokens: list[str], at: int) -> Flag | None:
         while end < len(tokens) and _goes_on(inline, tokens[end], name):
             inline, end = f"{inline} {tokens[end]}", end + 1
     return Flag(" ".join(tokens[at:end]).rstrip(_AFTER), name, _bare(inline), near)
+
+
+@lru_cache(1024)
+def _near(spelled: str) -> str | None:
+    """The parameter that an unknown one resembles."""
+    likely = get_close_matches(spelled, _NAMES, 1, _CUTOFF) if len(spelled) <= _LONGEST else []
+    return _NAMES[likely[0]] if likely else None
 
 
 def _takes(token: str, name: str | None) -> bool:

@@ -85,6 +85,11 @@ def test_a_dash_in_prose_is_no_parameter(text: str) -> None:
     assert parse(text).words == text
 
 
+@pytest.mark.parametrize("typed", ["a star, --seed 7", "a star — --seed 7", "a star; --seed 7", "--seed 7 a star"])
+def test_what_only_led_to_a_parameter_is_no_word(typed: str) -> None:
+    assert asked(typed).request.prompt == "a star"
+
+
 def test_of_two_alike_the_last_counts() -> None:
     assert asked("a star --seed 1 --seed 2").request.seed == 2
     assert asked("a star --engine base --flash").request.flash

@@ -11,19 +11,19 @@ from typing import Any
 
 from aiogram import Bot
 from aiogram.methods import SetMyCommands, SetMyDescription, SetMyShortDescription, TelegramMethod
-from aiogram.types import BotCommand
 
 from bot import metrics
 from bot.broker import Bell, make_celery
 from bot.delivery import Deliverer
 from bot.dialogs import Dialogs
-from bot.dispatch import COMMANDS, make_dispatcher
+from bot.dispatch import make_dispatcher
 from bot.downloads import Downloads
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
 from bot.limiter import Limiter
 from bot.marking import EditorDesk, Marking, Marks
+from bot.menu import commands, edition
 from bot.messages import Messages
 from bot.miniapp import MiniApp, editor_url
 from bot.ops import Ops
@@ -104,7 +104,7 @@ class Application:
         masks = EditorDesk(self._db, bot.id, marks, self._deliverer.wake)
         self._mini_app = MiniApp(editor, bot.token, media, masks.find, masks.take, texts) if editor and editor.url else None
         photos = Photos(self._db, downloads, uploads, self._deliverer.wake)
-        desk = Desk(self._db, self._deliverer.wake)
+        self._desk = desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
@@ -192,6 +192,7 @@ class Application:
 
     async def _deliver(self) -> None:
         await self._deliverer.take_over()
+        await self._desk.renew_menus(self._bot.id, edition(self._texts))
         listening = asyncio.create_task(listen(self._db, self._deliverer.wake))
         try:
             await self._deliverer.run()
@@ -305,10 +306,9 @@ class Application:
     async def _introduce(self) -> None:
         """Tell Telegram the bot's commands and description, in each language; not worth stopping for."""
         for language in LANGUAGES:
-            commands = [BotCommand(command=name, description=self._texts.plain(language, f"command.{name}")) for name in COMMANDS]
             code = None if language == "en" else language  # English is what all other languages see
             methods: tuple[TelegramMethod[bool], ...] = (
-                SetMyCommands(commands=commands, language_code=code),
+                SetMyCommands(commands=commands(self._texts, language), language_code=code),
                 SetMyDescription(description=self._texts.plain(language, "about.long"), language_code=code),
                 SetMyShortDescription(short_description=self._texts.plain(language, "about.short"), language_code=code),
             )

@@ -1,7 +1,15 @@
 """The few calls to Telegram that say or show something in a chat: as a new message, or in the place of one."""
 
 from aiogram import Bot
-from aiogram.types import BufferedInputFile, InputMediaDocument, InputMediaPhoto, Message, ReplyParameters
+from aiogram.types import (
+    BotCommand,
+    BotCommandScopeChat,
+    BufferedInputFile,
+    InputMediaDocument,
+    InputMediaPhoto,
+    Message,
+    ReplyParameters,
+)
 
 from bot.messages import Said
 
@@ -42,6 +50,13 @@ class Calls:
         if not isinstance(answer, Message):
             raise TypeError("editMessageMedia of our own message answers with the message")
         return answer
+
+    async def offer_commands(self, chat_id: int, commands: list[BotCommand] | None) -> bool:
+        """Give a chat a menu of commands of its own, or (None) again that of its person's Telegram."""
+        scope = BotCommandScopeChat(chat_id=chat_id)
+        if commands is None:
+            return await self._bot.delete_my_commands(scope)
+        return await self._bot.set_my_commands(commands, scope)
 
     async def send_document(self, chat_id: int, file: BufferedInputFile | str, reply_to: int | None) -> Message:
         """Send a file without a word; `file` may be the id of one that Telegram has."""

@@ -18,10 +18,12 @@ from aiogram.types import BufferedInputFile, Message
 
 from bot import metrics
 from bot.calls import Calls
+from bot.file_names import file_name
 from bot.jobs import Jobs, job_file, job_ping
 from bot.limiter import Limiter
 from bot.logs import log_about
 from bot.messages import Messages, Said
+from bot.open_queues import OpenQueue, OpenQueues
 from bot.outbox import Outbox
 from bot.own_errors import OwnErrors, backoff
 from bot.presentation import as_file as without_loss
@@ -30,7 +32,7 @@ from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
 from bot.views import Views
-from engine.requests import Upscale
+from engine.requests import Upscale, from_json
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, Notice, SendState
 from storage.errors import LostLease
@@ -79,6 +81,7 @@ class Deliverer:
         self._revoked = False  # whether Telegram knows the token no more
         self._orphans_at = time.monotonic() + _ORPHANS_S  # when to look for rows that say `sending` though nobody sends them
         self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
+        self._queues = OpenQueues()
         self._look_at = 0.0
         self._new_until = 0.0  # a deliverer before us may be told to be silent until then
 
@@ -147,6 +150,8 @@ class Deliverer:
             self._shown[job.id] = (last_text, now)
             if said.text != last_text:
                 self._start(job.chat_id, partial(self._show_progress, job, said), None, reserve=_PROGRESS_RESERVE)
+        for queue in self._queues.stale(job for job, _ in watched):
+            self._start(queue.notice.chat_id, partial(self._refresh_queue, queue), None, reserve=_PROGRESS_RESERVE)
         ids = {job.id for job, _ in watched}
         self._shown = {job_id: shown for job_id, shown in self._shown.items() if job_id in ids}
 
@@ -213,6 +218,21 @@ class Deliverer:
         tried = await self._try(self._calls.edit_text(job.chat_id, job.status_message_id, said))
         if tried.retry_s:
             await self._rest(job.chat_id, tried.retry_s)
+
+    async def _refresh_queue(self, queue: OpenQueue) -> None:
+        """Bring a list of what waits up to date; nobody minds a lost try."""
+        notice = queue.notice
+        said = await self._screens.draw(notice, await self._outbox.language(int(notice.user_id or 0)))
+        if said.text == queue.said.text:
+            self._queues.redrawn(queue, said)
+            return
+        tried = await self._try(self._calls.edit_text(notice.chat_id, queue.message_id, said))
+        if tried.retry_s:
+            await self._rest(notice.chat_id, tried.retry_s)
+        if tried.fate in (Fate.GONE, Fate.BLOCKED, Fate.REFUSED):
+            self._queues.forget(queue)
+        else:
+            self._queues.redrawn(queue, said if tried.fate in (Fate.DONE, Fate.SAME) else None)
 
     async def _send_result(self, delivery: Delivery, job: Job, language: str) -> None:
         log_about(job=job.public_id)
@@ -285,6 +305,11 @@ class Deliverer:
             call: Callable[[], Awaitable[Message | bool]] = partial(self._views.view, notice, language)
         elif notice.key == "file":
             call = await self._views.file(notice)
+        elif notice.key == "commands":
+            chosen = await self._outbox.chosen_language(int(notice.user_id or 0))
+            offered = self.messages.commands(chosen) if chosen else None
+            await self._after_notice(notice, await self._try(self._calls.offer_commands(notice.chat_id, offered)), safe=True)
+            return
         else:
             live = notice.key in SCREENS
             said = await self._screens.draw(notice, language) if live else self.messages.notice(notice, language)
@@ -298,6 +323,8 @@ class Deliverer:
             await self._outbox.sending(notice)
             new = self._calls.put(notice.chat_id, said, None, notice.reply_to_message_id)
             target, tried = None, await self._try(new)
+        if tried.fate in (Fate.DONE, Fate.SAME):
+            self._queues.shown(notice, said, tried.answer.message_id if isinstance(tried.answer, Message) else target)
         await self._after_notice(notice, tried, safe=target is not None)
 
     async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], *, safe: bool) -> None:
@@ -348,4 +375,4 @@ def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
     """What a result looks like, one picture or a sheet, and the name of its file; call it in a thread."""
     one = without_loss if as_file else as_photo
     data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
-    return data, f"kandinsky-{job.public_id}.{'png' if as_file else 'jpg'}"
+    return data, file_name(from_json(job.params), job.seed, "png" if as_file else "jpg")

@@ -45,7 +45,6 @@ ROUTED = (
     imagine,
     fallback,
 )  # fmt: skip; whoever comes first may take an update; `fallback` takes what is left
-COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start")
 
 
 def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from aiogram import BaseMiddleware, Bot
@@ -15,7 +16,7 @@ from bot.telegram import Fate, attempt
 from bot.texts import Texts, best_language
 from handlers.ports import Actor, Choice, Toast
 from storage.database import Database
-from storage.domain import Job, NewNotice, User
+from storage.domain import Job, NewNotice, User, new_public_id
 from storage.repositories.history import HistoryRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
@@ -86,7 +87,7 @@ class Desk:
         self._db, self._wake = database, wake
 
     async def say(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, choices: Sequence[Choice] = ()) -> None:
-        params = {**(values or {}), "choices": [{"label": choice.label, "prompt": choice.prompt} for choice in choices]}
+        params = {**(values or {}), "choices": [asdict(choice) for choice in choices]}
         await self._owe(actor, _notice(actor, key, _key(actor), params, reply=_refused(actor, key)))
 
     async def screen(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None:
@@ -143,6 +144,14 @@ class Desk:
     async def change_settings(self, user: User, changes: Mapping[str, Any]) -> None:
         async with self._db.begin() as session:
             await UserRepository(session).change_settings(user.id, changes)
+            if "language" in changes:  # Telegram's menu of commands speaks it, too; a chosen language is a private chat's
+                await NoticeRepository(session).add(_menu(user.bot_id, user.id, user.telegram_id, new_public_id()))
+
+    async def renew_menus(self, bot_id: int, edition: str) -> None:
+        """Owe each person who chose a language the menu of commands of this edition, once: Telegram keeps the one it has."""
+        async with self._db.begin() as session:
+            for user_id, telegram_id in await UserRepository(session).not_owed(bot_id, "commands", edition):
+                await NoticeRepository(session).add(_menu(bot_id, user_id, telegram_id, edition))
 
     async def _owe_once(
         self,
@@ -176,6 +185,10 @@ class Desk:
             await notices.add(notice)
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
+
+
+def _menu(bot_id: int, user_id: int, telegram_id: int, edition: str) -> NewNotice:
+    return NewNotice(bot_id, telegram_id, "commands", f"commands:{user_id}:{edition}", user_id=user_id)
 
 
 def _key(actor: Actor) -> str:

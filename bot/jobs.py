@@ -90,6 +90,7 @@ class Jobs:
                     button=wish.button,
                     reply_to_message_id=wish.reply_to_message_id,
                     parent_picture_id=parent.id if parent else None,
+                    remarks=wish.remarks,
                 ),
                 amount,
             )

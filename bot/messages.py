@@ -1,30 +1,34 @@
 """What each outgoing message says and shows: status lines, results, notices. Texts by key, buttons from the handlers."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aiogram.types import ForceReply, InlineKeyboardMarkup
+from aiogram.types import BotCommand, ForceReply, InlineKeyboardMarkup
 from babel.dates import format_date
 
 from bot.jobs import eta
+from bot.menu import commands
 from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json
-from handlers import asking, editing, edits, extend, history, inpaint, mix, result, suggest, waiting, ways
-from storage.domain import Job, JobState, Notice, Picture, QueueView, Timing
+from handlers import asking, editing, edits, extend, history, inpaint, mix, parameters, result, suggest, waiting, ways
+from storage.domain import Job, JobState, Notice, Picture, QueueView, Remark, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
+_CAPTION = 900  # units for the prompt and what stands below it: the line between takes less than the rest
+_LEAST_OF_PROMPT = 60
 _BAR = 10
 
 
 @dataclass(frozen=True)
 class Said:
-    """A text with its buttons; with a photo (JPEG) it is the caption."""
+    """A text with its buttons; with a photo (JPEG) it is the caption. about: the jobs that it lists, as they stood."""
 
     text: str
     keyboard: InlineKeyboardMarkup | ForceReply | None = None
     photo: bytes | None = None
+    about: frozenset[tuple[int, JobState]] = frozenset()
 
     @property
     def inline(self) -> InlineKeyboardMarkup | None:
@@ -47,8 +51,9 @@ class Messages:
         self._texts, self._lanes, self._family, self._editor = texts, lanes, family, editor
 
     def status(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> Said:
-        """The one line that a person watches while a job waits and is drawn."""
-        return Said(self.status_text(job, language, view, timing), waiting.keyboard(job, self.label(language)))
+        """What a person watches while a job waits and is drawn: one line, and how their parameters were understood."""
+        lines = [self.status_text(job, language, view, timing), *self._remarks(job, language)]
+        return Said("\n".join(lines), waiting.keyboard(job, self.label(language)))
 
     def status_text(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> str:
         """Where a job stands, in words."""
@@ -85,21 +90,25 @@ class Messages:
         `back` makes it a card of the history: with its date, and the way back to that page.
         """
         request, label = from_json(job.params), self.label(language)
+        told = parameters.details(request) if isinstance(request, TextToImage) else ()
+        below = [*self._asked(told, language), *self._changed(job, language)]
+        if not isinstance(request, TextToImage) and prompt_of(request):
+            below.insert(0, self._texts(language, f"kind.{request.kind}"))
+        if again:
+            below.append(self._texts(language, "result.sent-again"))
+        if back is not None:
+            below.append(self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)}))
+        room = _CAPTION - sum(len(line) + 1 for line in below)
         values = {
-            "prompt": shorten(self.title(request, language), _PROMPT_IN_CAPTION),
+            "prompt": shorten(self.title(request, language), min(_PROMPT_IN_CAPTION, max(room, _LEAST_OF_PROMPT))),
             "seed": pictures[index - 1].seed if index else job.seed,
             "size": f"{pictures[0].width}×{pictures[0].height}",
             "engine": self._engine_name(request, language),
             "seconds": f"{(job.rendered_at or 0) - (job.started_at or 0):.1f}",
         }
-        text = self._texts(language, "result.caption", values)
-        if not isinstance(request, TextToImage) and prompt_of(request):
-            text += "\n" + self._texts(language, f"kind.{request.kind}")
-        if again:
-            text += "\n" + self._texts(language, "result.sent-again")
+        text = "\n".join([self._texts(language, "result.caption", values), *below])
         if back is None:
             return Said(text, result.keyboard(job, pictures, index, label, self._lanes))
-        text += "\n" + self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)})
         return Said(text, history.card_keyboard(job, pictures, index, back, label, self._lanes))
 
     def coming(self, language: str) -> Said:
@@ -129,7 +138,7 @@ class Messages:
             return Said(self._texts(language, key, values), asking.question(label, "inpaint.placeholder"))
         if (about := self._about(notice, label)) is not None:
             return Said(self._texts(language, key, params), about)
-        keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params)
+        keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params, label)
         return Said(self._texts(language, key, params), keyboard)
 
     def _about(self, notice: Notice, label: "Label") -> InlineKeyboardMarkup | None:
@@ -177,9 +186,26 @@ class Messages:
         key = "queue.alone" if view.people == 1 else "queue.turn"
         return self._texts(language, key, {"place": view.people_before + 1, "people": view.people})
 
+    def commands(self, language: str) -> list[BotCommand]:
+        """The menu of commands, for a chat whose person chose another language than their Telegram's."""
+        return commands(self._texts, language)
+
     def text(self, language: str, key: str, values: Mapping[str, object] | None = None) -> str:
         """A text as Telegram HTML."""
         return self._texts(language, key, values)
+
+    def _remarks(self, job: Job, language: str) -> list[str]:
+        """What was asked for, in one line, then what of it was granted otherwise, each in its own."""
+        asked = [each for each in job.remarks if each.key.startswith("asked.")]
+        return self._asked(asked, language) + self._changed(job, language)
+
+    def _asked(self, asked: Iterable[Remark], language: str) -> list[str]:
+        """One line of several short remarks; none if there are none."""
+        said = " · ".join(self._texts.plain(language, each.key, each.values) for each in asked)
+        return [self._texts(language, "status.asked", {"asked": said})] if said else []
+
+    def _changed(self, job: Job, language: str) -> list[str]:
+        return [self._texts(language, each.key, each.values) for each in job.remarks if not each.key.startswith("asked.")]
 
     def _engine_name(self, request: Request, language: str) -> str:
         title = catalog.family(request.family).title

@@ -110,6 +110,16 @@ class Outbox:
         async with self._db.read() as session:
             return (await UserRepository(session).settings(user_id)).delivery
 
+    async def language(self, user_id: int) -> str:
+        """What this person is spoken to in."""
+        async with self._db.read() as session:
+            return (await UserRepository(session).languages([user_id])).get(user_id, "en")
+
+    async def chosen_language(self, user_id: int) -> str | None:
+        """The language that this person chose; None where the bot follows their Telegram."""
+        async with self._db.read() as session:
+            return (await UserRepository(session).settings(user_id)).language
+
     async def delivered(self, job: Job, message_id: int, photo: PhotoSize | None, follow: Collection[NewNotice]) -> None:
         """The result is in the chat; `follow` are messages that are owed from here on."""
         async with self._db.begin() as session:

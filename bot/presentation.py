@@ -14,7 +14,8 @@ _PAPER = (255, 255, 255)
 
 _THUMBNAIL = 320  # pixels a side
 _MARGIN = 14
-_BADGE = 52
+_GALLERY = 3 * _THUMBNAIL + 4 * _MARGIN  # pixels in width
+_BADGE, _INSET = 52, 11
 _WALL, _INK, _GONE = (36, 39, 46), (16, 17, 20), (58, 61, 68)
 
 
@@ -49,19 +50,21 @@ def as_thumbnail(data: bytes) -> bytes:
     return _jpeg(ImageOps.fit(_open(data), (_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS))
 
 
-def as_gallery(thumbnails: Sequence[bytes | None]) -> bytes:
-    """Lay small copies out in rows of three, rounded, each with its number from 1; None is a picture that is gone."""
-    columns = 3 if len(thumbnails) > 2 else len(thumbnails)
-    rows = -(-len(thumbnails) // columns)
-    tile = _THUMBNAIL if columns == 3 else _THUMBNAIL * 3 // 2
-    step, radius = tile + _MARGIN, tile // 14
-    gallery = Image.new("RGB", (columns * step + _MARGIN, rows * step + _MARGIN), _WALL)
-    corners = _smooth_mask(tile, lambda draw, side: draw.rounded_rectangle((0, 0, side - 1, side - 1), side // 14, fill=255))
-    for index, data in enumerate(thumbnails):
-        at = (_MARGIN + index % columns * step, _MARGIN + index // columns * step)
-        picture = Image.new("RGB", (tile, tile), _GONE) if data is None else _small(data, tile)
-        gallery.paste(picture, at, corners)
-        _number(gallery, (at[0] + radius // 2, at[1] + radius // 2), index + 1)
+def as_gallery(thumbnails: Sequence[bytes | None], rows: Sequence[int]) -> bytes:
+    """Lay small copies out in rows of so many, all of one width, each copy with its number from 1; None is one that is gone."""
+    width = _GALLERY if len(thumbnails) > 1 else _GALLERY // 2
+    sides = [(width - _MARGIN) // columns - _MARGIN for columns in rows]
+    gallery = Image.new("RGB", (width, sum(sides) + (len(rows) + 1) * _MARGIN), _WALL)
+    index, top = 0, _MARGIN
+    for columns, side in zip(rows, sides, strict=True):
+        corners = _smooth_mask(side, lambda draw, side: draw.rounded_rectangle((0, 0, side - 1, side - 1), side // 14, fill=255))
+        for column in range(columns):
+            data, at = thumbnails[index], (_MARGIN + column * (side + _MARGIN), top)
+            picture = Image.new("RGB", (side, side), _GONE) if data is None else _small(data, side)
+            gallery.paste(picture, at, corners)
+            _number(gallery, (at[0] + _INSET, at[1] + _INSET), index + 1)
+            index += 1
+        top += side + _MARGIN
     return _jpeg(gallery)
 
 

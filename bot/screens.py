@@ -50,7 +50,7 @@ class Screens:
             return Said(self._messages.text(language, "history.empty"))
         values = {"pictures": count, "page": page, "pages": pages, "find": find}
         text = self._messages.text(language, "history.found" if find else "history.page", values)
-        photo = await asyncio.to_thread(as_gallery, await self._thumbnails(user_id, kept))
+        photo = await asyncio.to_thread(as_gallery, await self._thumbnails(user_id, kept), history.layout(len(kept)))
         return Said(text, history.page_keyboard(kept, notice.public_id, page, pages, find, label), photo)
 
     async def settings(self, notice: Notice, language: str) -> Said:
@@ -85,9 +85,10 @@ class Screens:
             jobs = await JobRepository(session).active_of(user_id)
         if notice.key == "refused.queue-full":
             refusal = self._messages.text(language, notice.key, notice.params)
-            if not jobs:  # they were drawn before this could be said
-                return Said(f"{refusal} {self._messages.text(language, 'queue.done-meanwhile')}")
-            parts = [f"{refusal} {self._messages.text(language, 'queue.stop-one')}"]
+            room = len(jobs) < int(notice.params["limit"])  # some were drawn before this could be said, or since
+            parts = [f"{refusal} {self._messages.text(language, 'queue.done-meanwhile' if room else 'queue.stop-one')}"]
+            if not jobs:
+                return Said(parts[0])
         elif jobs:
             parts = [self._messages.text(language, notice.key)]
         else:
@@ -101,7 +102,8 @@ class Screens:
         if len(jobs) > _LISTED:
             parts.append(self._messages.text(language, "queue.more", {"count": len(jobs) - _LISTED}))
         parts.append(await self._turn(jobs, language))
-        return Said("\n\n".join(filter(None, parts)), waiting.queue_keyboard(lines, self._messages.label(language)))
+        about = frozenset((job.id, job.state) for job in jobs)
+        return Said("\n\n".join(filter(None, parts)), waiting.queue_keyboard(lines, self._messages.label(language)), about=about)
 
     async def pictures(self, notice: Notice, language: str) -> Said:
         """Several pictures together, an album or two that were sent one after the other."""

@@ -7,10 +7,12 @@ from functools import partial
 from aiogram.types import BufferedInputFile, Message
 
 from bot.calls import Calls
+from bot.file_names import file_name
 from bot.messages import Messages
 from bot.outbox import Outbox
 from bot.presentation import as_file as without_loss
 from bot.presentation import as_photo, as_sheet
+from engine.requests import from_json
 from storage.domain import Notice
 from storage.media import MediaStore
 
@@ -32,7 +34,7 @@ class Views:
         wanted = [pictures[index - 1]] if index else pictures
         data = [await asyncio.to_thread(self._media.get, picture.media_id) for picture in wanted]
         photo = await asyncio.to_thread(as_photo, data[0]) if index else await asyncio.to_thread(as_sheet, data)
-        file = BufferedInputFile(photo, f"kandinsky-{job.public_id}.jpg")
+        file = BufferedInputFile(photo, file_name(from_json(job.params), wanted[0].seed, "jpg"))
         answer = await self._calls.edit_picture(notice.chat_id, notice.edit_message_id, file, said)
         if index and answer.photo:
             await self._outbox.remember_file(pictures[index - 1].id, "photo", answer.photo[-1])
@@ -48,8 +50,8 @@ class Views:
             return partial(self._calls.send_document, notice.chat_id, known, notice.reply_to_message_id)
         data = [await asyncio.to_thread(self._media.get, picture.media_id) for picture in wanted]
         png = await asyncio.to_thread(without_loss, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
-        name = f"kandinsky-{job.public_id}{f'-{index}' if index else ''}.png"
-        return partial(self._send_new_file, notice, BufferedInputFile(png, name), wanted[0].id if index else None)
+        file = BufferedInputFile(png, file_name(from_json(job.params), wanted[0].seed, "png"))
+        return partial(self._send_new_file, notice, file, wanted[0].id if index else None)
 
     async def _send_new_file(self, notice: Notice, file: BufferedInputFile, picture_id: int | None) -> Message:
         answer = await self._calls.send_document(notice.chat_id, file, notice.reply_to_message_id)

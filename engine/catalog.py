@@ -32,6 +32,7 @@ __all__ = [
     "lanes_here",
     "make",
     "memory_plan",
+    "other_examples",
     "route",
     "text_to_image",
     "weights_folder",
@@ -181,6 +182,14 @@ def examples(family_name: str, language: str) -> tuple[str, ...]:
     return served.examples[language if language in served.examples else served.languages[0]]
 
 
+def other_examples(family_name: str, language: str, turn: int, count: int = 2) -> tuple[str, ...]:
+    """A few prompts to tap out of many: others at each turn, a number that goes on and on."""
+    served = family(family_name)
+    spoken = language if language in served.examples else served.languages[0]
+    many = served.examples[spoken] + served.more_examples[spoken]
+    return tuple(many[(turn * count + at) % len(many)] for at in range(count))
+
+
 def _check_lawful(words: str) -> None:
     category = illegal(words)
     if category:
@@ -218,7 +227,13 @@ def _check_words(request: Request) -> None:
     unknown = understood.unknown
     if avoided and not getattr(request, "flash", False):  # Flash does not read it
         unknown = tuple(dict.fromkeys(unknown + nano_world.parse(avoided).unknown))
-    foreign = [word for word in unknown if nano_world.normalise(word) not in nano_world.LEXICON]
+    several = tuple(word for word in understood.unknown if nano_world.says_many(word))
+    foreign = [word for word in unknown if word not in several and nano_world.normalise(word) not in nano_world.LEXICON]
+    offers = list(nano_world.fewer(prompt, language)[:2])
+    if several and offers and not foreign:
+        limit, words = nano_world.PACKAGED.most, ", ".join(several)
+        sentence = f"Nano draws at most {limit} of one shape so far, and there is no room for: {words}; leave that out."
+        raise RequestError("several-of-one", sentence, {"limit": limit, "words": list(several), "prompts": offers})
     if not understood.shapes and not foreign:
         suggestions = list(nano_world.words(language)[:_SUGGESTIONS])
         sentence = f"The prompt names nothing to draw; nano needs a shape, such as {', '.join(suggestions)}."
@@ -236,7 +251,7 @@ def _check_words(request: Request) -> None:
     if len(understood.shapes) > nano_world.MAX_OBJECTS:
         limit, value = nano_world.MAX_OBJECTS, len(understood.shapes)
         sentence = f"Nano draws at most {limit} objects and this prompt names {value}; leave some out."
-        raise RequestError("too-many-objects", sentence, {"limit": limit, "value": value})
+        raise RequestError("too-many-objects", sentence, {"limit": limit, "value": value, "prompts": offers})
 
 
 def _language(prompt: str) -> str:

@@ -111,6 +111,7 @@ class Family:
     memory: tuple[MemoryPlan, ...]
     mend: str
     examples: Mapping[str, tuple[str, ...]]
+    more_examples: Mapping[str, tuple[str, ...]]
     free_sizes: SizeLimits | None = None
     small_world: bool = False
     num_inference_steps: int = 50
@@ -156,6 +157,17 @@ _BIG_EXAMPLES = MappingProxyType(
     }
 )
 
+_MORE_BIG_EXAMPLES = MappingProxyType(
+    {
+        "en": (
+            "A paper boat in a puddle, autumn leaves, evening",
+            "A fox asleep in a hammock, watercolour",
+            "A small house under the northern lights",
+            "A teapot in the shape of an elephant, studio photo",
+        )
+    }
+)
+
 NANO = Family(
     name="kandinsky-nano",
     title="Kandinsky nano",
@@ -186,6 +198,7 @@ NANO = Family(
     ),
     scales=(4,),
     examples=nano_world.EXAMPLES,
+    more_examples=nano_world.MORE_EXAMPLES,
 )
 
 KANDINSKY_3_1 = Family(
@@ -234,6 +247,7 @@ KANDINSKY_3_1 = Family(
     memory=_PLANS,
     mend="fetch them with: kandinsky-bot weights fetch kandinsky-3.1 (Flash alone: --lanes flash)",
     examples=_BIG_EXAMPLES,
+    more_examples=_MORE_BIG_EXAMPLES,
 )
 
 KANDINSKY_3_0 = Family(
@@ -253,6 +267,7 @@ KANDINSKY_3_0 = Family(
     memory=_PLANS,
     mend="fetch them with: kandinsky-bot weights fetch kandinsky-3.0",
     examples=_BIG_EXAMPLES,
+    more_examples=_MORE_BIG_EXAMPLES,
 )
 
 # The article names about a billion parameters and FLAN-T5-XL, and no sizes: these keep 3.1's proportions and count 0.95 billion.
@@ -283,6 +298,7 @@ KANDINSKY_3_1_SMALL = Family(
     memory=(MemoryPlan("8gb", "bfloat16", 7.0, windows=2), MemoryPlan("16gb", "bfloat16", 14.5)),
     mend="bring your weights: none are published; put yours into kandinsky-bot/weights/kandinsky-3.1-small of ~/.local/share",
     examples=_BIG_EXAMPLES,
+    more_examples=_MORE_BIG_EXAMPLES,
 )
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(

@@ -4,8 +4,9 @@ Torch-free, stdlib only: handlers ask it whether a prompt can be drawn, `trainin
 """
 
 from engine.nano.english import ENGLISH_WORDS
-from engine.nano.examples import EXAMPLES
+from engine.nano.examples import EXAMPLES, MORE_EXAMPLES
 from engine.nano.lexicon import LEXICON, RELATIONS, Kind, normalise, suggest, words
+from engine.nano.mending import fewer, says_many
 from engine.nano.reading import Thing, Understanding, parse
 from engine.nano.russian import RUSSIAN_ADJECTIVES, RUSSIAN_NOUNS, RUSSIAN_PLACES, Gender, RussianAdjective, RussianNoun
 from engine.nano.worlds import (
@@ -37,6 +38,7 @@ __all__ = [
     "LARGE",
     "LEXICON",
     "MAX_OBJECTS",
+    "MORE_EXAMPLES",
     "NATURAL_COLOURS",
     "PACKAGED",
     "PLACES",
@@ -59,8 +61,10 @@ __all__ = [
     "Thing",
     "Understanding",
     "World",
+    "fewer",
     "normalise",
     "parse",
+    "says_many",
     "suggest",
     "words",
 ]

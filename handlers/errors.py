@@ -9,13 +9,15 @@ from aiogram.types import ErrorEvent
 
 from engine import catalog
 from engine.requests import RequestError, clean_prompt
+from handlers import parameters
+from handlers.parameters import ParameterError
 from handlers.ports import Actor, Choice, Say, Screen, Toast
-from handlers.start import examples
+from handlers.start import a_few
 from storage.domain import Refused
 
 router = Router(name=__name__)
 
-_WITH_EXAMPLES = frozenset({"prompt-empty", "prompt-nothing-to-draw", "too-many-objects"})
+_WITH_EXAMPLES = frozenset({"prompt-empty", "prompt-nothing-to-draw"})
 
 
 @router.error(ExceptionTypeFilter(RequestError))
@@ -26,6 +28,19 @@ async def request_refused(event: ErrorEvent, actor: Actor, say: Say, family: str
         raise error
     values: Mapping[str, Any] = error.values
     await say(actor, f"refused.{error.code}", values, _choices(error, actor, family, _typed(event)))
+    return Toast("toast.look-below") if event.update.callback_query else None
+
+
+@router.error(ExceptionTypeFilter(ParameterError))
+async def parameter_refused(event: ErrorEvent, actor: Actor, say: Say) -> Toast | None:
+    """Say what can stand there, with the whole message mended to tap, and the same without the parameter."""
+    error = event.exception
+    if not isinstance(error, ParameterError):
+        raise error
+    choices = [Choice(label, prompt) for label, prompt in error.offers]
+    if error.without:
+        choices.append(Choice("", error.without, key="button.without"))
+    await say(actor, error.code, error.values, choices)
     return Toast("toast.look-below") if event.update.callback_query else None
 
 
@@ -45,7 +60,10 @@ async def refused(event: ErrorEvent, actor: Actor, say: Say, screen: Screen) -> 
 
 def _choices(error: RequestError, actor: Actor, family: str, prompt: str) -> list[Choice]:
     if error.code in _WITH_EXAMPLES:
-        return examples(actor, family)
+        return a_few(actor, family)
+    if offered := _list(error.values.get("prompts")):
+        flags = [flag.typed for flag in parameters.parse(prompt).flags]
+        return [Choice(str(offer), " ".join([str(offer), *flags])) for offer in offered]
     suggestions = [str(word) for word in _list(error.values.get("suggestions"))]
     unknown = [str(word) for word in _list(error.values.get("words"))]
     return [Choice(word, _mended(prompt, unknown, word, family)) for word in suggestions]
@@ -53,17 +71,21 @@ def _choices(error: RequestError, actor: Actor, family: str, prompt: str) -> lis
 
 def _mended(prompt: str, unknown: list[str], word: str, family: str) -> str:
     """Give a known word the place of the one unknown word, or of the missing object; else it speaks alone."""
-    mended = prompt.replace(unknown[0], word, 1) if len(unknown) == 1 else f"{prompt} {word}" if not unknown else word
+    typed = parameters.parse(prompt)
+    named = " ".join([typed.words, word, *(flag.typed for flag in typed.flags)])
+    mended = prompt.replace(unknown[0], word, 1) if len(unknown) == 1 else named if not unknown else word
     try:
-        catalog.text_to_image(family, mended, 0)
-    except RequestError:
+        parameters.read(mended, family, 0, catalog.family(family).default_size, 1)
+    except (RequestError, ParameterError):
         return word
     return mended
 
 
 def _typed(event: ErrorEvent) -> str:
+    """What was to be drawn, without the command before it."""
     message = event.update.message
-    return clean_prompt(message.text) if message and message.text else ""
+    typed = clean_prompt(message.text) if message and message.text else ""
+    return typed.partition(" ")[2] if typed.startswith("/") else typed
 
 
 def _list(value: object) -> list[object]:

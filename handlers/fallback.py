@@ -5,7 +5,7 @@ from aiogram.filters import Command
 from aiogram.types import CallbackQuery, Message
 
 from handlers.ports import Actor, Say, Toast
-from handlers.start import examples
+from handlers.start import a_few
 
 router = Router(name=__name__)
 
@@ -21,7 +21,7 @@ async def edited(message: Message, actor: Actor, say: Say) -> None:
 
 @router.message(F.text.startswith("/"), F.chat.type == "private")
 async def unknown_command(message: Message, actor: Actor, say: Say, family: str) -> None:
-    await say(actor, "fallback.command", {"command": (message.text or "").split()[0][:40]}, examples(actor, family))
+    await say(actor, "fallback.command", {"command": (message.text or "").split()[0][:40]}, a_few(actor, family))
 
 
 @router.message(F.photo | F.document | F.sticker | F.animation | F.video | F.video_note, F.chat.type == "private")
@@ -29,19 +29,19 @@ async def picture_or_file(message: Message, actor: Actor, say: Say, family: str)
     size = message.document.file_size if message.document else None
     if size and size > _LARGEST_FILE:
         values = {"limit": _LARGEST_FILE // _MB, "value": round(size / _MB)}
-        await say(actor, "fallback.file-too-big", values, examples(actor, family))
+        await say(actor, "fallback.file-too-big", values, a_few(actor, family))
         return
-    await say(actor, _key(message), None, examples(actor, family))
+    await say(actor, _key(message), None, a_few(actor, family))
 
 
 @router.message(F.voice | F.audio, F.chat.type == "private")
 async def voice(message: Message, actor: Actor, say: Say, family: str) -> None:
-    await say(actor, "fallback.voice", None, examples(actor, family))
+    await say(actor, "fallback.voice", None, a_few(actor, family))
 
 
 @router.message(F.chat.type == "private")
 async def anything_else(message: Message, actor: Actor, say: Say, family: str) -> None:
-    await say(actor, "fallback.other", None, examples(actor, family))
+    await say(actor, "fallback.other", None, a_few(actor, family))
 
 
 @router.message(Command("history", "settings", "lang", "queue", ignore_case=True))

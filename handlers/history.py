@@ -1,6 +1,7 @@
 """Everything a person has drawn: pages of small pictures, a card for each, and a search by words."""
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import accumulate, pairwise
 
 from aiogram import Router
 from aiogram.filters import Command, CommandObject
@@ -22,7 +23,7 @@ router.message.filter(private)  # what is one person's own is shown to nobody el
 router.callback_query.filter(private)
 
 PAGE = 9  # pictures
-_COLUMNS = 3
+_ROWS = {1: (1,), 2: (2,), 3: (3,), 4: (2, 2), 5: (2, 3), 6: (3, 3), 7: (2, 2, 3), 8: (2, 3, 3), 9: (3, 3, 3)}
 _LONGEST_SEARCH = 100  # characters
 
 
@@ -51,16 +52,24 @@ class SearchButton(CallbackData, prefix="v1f"):
     """Ask for the words to look for."""
 
 
+def layout(count: int) -> tuple[int, ...]:
+    """How many pictures hang in each row of a page of 1 to 9: full rows, the newest and largest first."""
+    return _ROWS[count]
+
+
 def page_keyboard(
     kept: Sequence[Kept], notice: str, page: int, pages: int, find: str, label: Callable[[str], str]
 ) -> InlineKeyboardMarkup:
     """Draw a number for each picture, laid out as they are on the sheet, and the way to other pages."""
-    numbers = [
-        _button(str(number), CardButton(back=notice, job=each.job, index=each.picture.ordinal + 1))
-        for number, each in enumerate(kept, start=1)
-        if each.job is not None
-    ]
-    rows = [numbers[at : at + _COLUMNS] for at in range(0, len(numbers), _COLUMNS)]
+
+    def card(number: int, each: Kept) -> list[InlineKeyboardButton]:
+        if each.job is None:
+            return []
+        return [_button(str(number), CardButton(back=notice, job=each.job, index=each.picture.ordinal + 1))]
+
+    numbers = [card(number, each) for number, each in enumerate(kept, start=1)]
+    ends = accumulate(layout(len(kept)), initial=0)
+    rows = [row for begin, end in pairwise(ends) if (row := [button for some in numbers[begin:end] for button in some])]
     search = _button(label("button.find"), SearchButton())
     before = [_button("«", PageButton(notice=notice, page=page - 1))] if page > 1 else []
     after = [_button("»", PageButton(notice=notice, page=page + 1))] if page < pages else []

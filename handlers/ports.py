@@ -193,7 +193,8 @@ class SendFile(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """A button that speaks for the person: its label, and the prompt that a tap draws."""
+    """A button that speaks for the person: its label, and the prompt that a tap draws. key: a text in place of the label."""
 
     label: str
     prompt: str
+    key: str | None = None

@@ -25,6 +25,11 @@ def examples(actor: Actor, family: str) -> list[Choice]:
     return [Choice(prompt, prompt) for prompt in catalog.examples(family, actor.user.language)]
 
 
+def a_few(actor: Actor, family: str) -> list[Choice]:
+    """Two prompts beside a refusal, others each time: who slips twice is not told the same twice."""
+    return [Choice(prompt, prompt) for prompt in catalog.other_examples(family, actor.user.language, actor.update_id)]
+
+
 def _key(text: str, family: str) -> str:
     """A family with a small world says so, honestly."""
     return f"{text}.small-world" if catalog.family(family).small_world else f"{text}.any"

@@ -122,7 +122,7 @@ class Shown:
         return None
 
     def describe(self) -> str:
-        """One message in words: `[photo 512x512] caption [Again] [Same seed]`."""
+        """One message in words: `[photo 512x512] caption [Again] [Same picture]`."""
         parts = []
         if "forward_origin" in self.raw:
             parts.append("(forwarded)")

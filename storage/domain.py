@@ -3,7 +3,7 @@
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -131,11 +131,29 @@ class User:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something to say with a job: a key of `locales/` and its values, never text."""
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def remarks_to_json(remarks: Sequence[Remark]) -> str | None:
+    """Write remarks to be stored; None for none."""
+    return json.dumps([[remark.key, dict(remark.values)] for remark in remarks], ensure_ascii=False) if remarks else None
+
+
+def remarks_from_json(text: str | None) -> tuple[Remark, ...]:
+    """Read what `remarks_to_json` wrote."""
+    return tuple(Remark(key, values) for key, values in json.loads(text)) if text else ()
+
+
+@dataclass(frozen=True)
 class Wish:
     """Where a request comes from: whose it is, and which update brought it.
 
     `key` makes it one wish however often the update arrives. `button` is set for a press and names the button itself:
-    presses while its job runs are one wish, a later press is a new one.
+    presses while its job runs are one wish, a later press is a new one. `remarks` are said with the job.
     """
 
     user: User
@@ -144,6 +162,7 @@ class Wish:
     key: str
     reply_to_message_id: int | None = None
     button: str | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,6 +182,7 @@ class NewJob:
     button: str | None = None
     reply_to_message_id: int | None = None
     parent_picture_id: int | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,6 +215,7 @@ class Job:
     created_at: float
     started_at: float | None
     rendered_at: float | None
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def queue(self) -> str:

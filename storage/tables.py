@@ -6,7 +6,7 @@ Times are seconds since 1970 on the database's clock. Integer keys never leave t
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState
+from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState, remarks_from_json
 
 
 class Base(DeclarativeBase):
@@ -82,6 +82,7 @@ class JobRow(Base):
     lane: Mapped[str] = mapped_column(String(16))
     params: Mapped[str] = mapped_column(Text)
     then: Mapped[str | None] = mapped_column(Text)
+    remarks: Mapped[str | None] = mapped_column(Text)
     seed: Mapped[int] = mapped_column(BigInteger)
     dedupe_key: Mapped[str] = mapped_column(String(160), unique=True)
     button: Mapped[str | None] = mapped_column(String(120))
@@ -116,7 +117,7 @@ class JobRow(Base):
             reply_to_message_id=self.reply_to_message_id, parent_picture_id=self.parent_picture_id, stage=self.stage,
             step=self.step, steps=self.steps, engine_revision=self.engine_revision, error_class=self.error_class,
             cancel_requested=self.cancel_requested, created_at=self.created_at, started_at=self.started_at,
-            rendered_at=self.rendered_at,
+            rendered_at=self.rendered_at, remarks=remarks_from_json(self.remarks),
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TORCH_FREE = (  # of the engine
     "requests", "request_base", "request_fields", "catalog", "families", "nano_world", "errors", "nano",
-    *(f"nano.{name}" for name in ("worlds", "english", "russian", "lexicon", "reading", "examples")),
+    *(f"nano.{name}" for name in ("worlds", "english", "russian", "lexicon", "reading", "mending", "examples")),
     "safety", "safety.text", "safety.folding",
 )  # fmt: skip
 OTHERS = {"bot", "handlers", "engine", "storage", "sandbox", "training"}

@@ -9,7 +9,7 @@ from engine.nano.lexicon import RELATIONS, lexicon, normalise
 from engine.nano.worlds import MAX_OBJECTS, PACKAGED, THINGS, World
 
 _SIDES = {"left": ("left", "right"), "right": ("right", "left"), "top": ("top", "bottom"), "bottom": ("bottom", "top")}
-_PLURALS = ("звёзды",)  # without its ё it would be a singular's other case
+PLURALS = ("звёзды",)  # without its ё it would be a singular's other case
 _PAUSES = (",", "and", "with", "next", "near", "beside", "и", "а", "с", "рядом")
 _CATEGORIES = {"цвета": "colour", "размера": "size"}  # "круг красного цвета": the adjective belongs to the noun before it
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|&[a-z]+;")
@@ -197,7 +197,7 @@ def parse(prompt: str, world: World = PACKAGED) -> Understanding:
     known = lexicon(world)
     for word in _tokens(prompt):
         kind, value = known.get(normalise(word), ("unknown", word))
-        if word.lower() in _PLURALS:
+        if word.lower() in PLURALS:
             kind = "plural" if world.most > 1 else "unknown"
         if kind == "unknown":
             reading.unknown.append(word)

@@ -27,6 +27,7 @@ export function setUpComposer({ act, state, summary, view, pinned, block }) {
     mode = next;
     $("about").hidden = !mode;
     $("composer").classList.toggle("editing", mode?.kind === "edit");
+    $("composer").classList.toggle("replying", mode?.kind === "reply"); // the question's own words need the room
     text.placeholder = placeholder || t("message");
     const save = mode?.kind === "edit";
     label($("send"), t(save ? "save" : "send"));

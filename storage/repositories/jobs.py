@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, literal, select, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, new_public_id
+from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, new_public_id, remarks_to_json
 from storage.errors import LostLease, NotFound
 from storage.tables import AuditRow, DeliveryRow, InboxRow, JobRow, QuotaLedgerRow, TimingRow, UserRow
 from storage.word import send_word
@@ -82,6 +82,7 @@ class JobRepository:
             "family": new.family, "lane": new.lane, "kind": new.kind, "params": new.params, "seed": new.seed,
             "dedupe_key": new.dedupe_key, "button": new.button, "reply_to_message_id": new.reply_to_message_id,
             "parent_picture_id": new.parent_picture_id, "deadline_s": new.deadline_s,
+            "remarks": remarks_to_json(new.remarks),
         }  # fmt: skip
         row = JobRow(**(await self._session.execute(_QUEUE, values)).one()._mapping)
         await self._session.execute(_OWE, {"job_id": row.id, "ordinal": 0})

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import String, bindparam, cast, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's, too
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
 from storage.domain import User, UserSettings, change_settings
-from storage.tables import QuotaLedgerRow, UserRow
+from storage.tables import NoticeRow, QuotaLedgerRow, UserRow
 
 # Made once, with names for what changes: building a statement costs as much as running it.
 _USER = UserRow.__table__.c
@@ -48,6 +48,19 @@ class UserRepository:
     async def settings(self, user_id: int) -> UserSettings:
         stored = await self._session.scalar(select(UserRow.settings).where(UserRow.id == user_id))
         return UserSettings.from_json(stored or "{}")
+
+    async def not_owed(self, bot_id: int, stem: str, end: str) -> list[tuple[int, int]]:
+        """Who chose a language and was never owed the notice `{stem}:{person}:{end}`: their ids, here and in Telegram."""
+        key = literal(f"{stem}:") + cast(UserRow.id, String) + literal(f":{end}")
+        rows = await self._session.execute(
+            select(UserRow.id, UserRow.telegram_id).where(
+                UserRow.bot_id == bot_id,
+                UserRow.settings.contains('"language":"'),
+                UserRow.blocked_at.is_(None),
+                ~exists().where(NoticeRow.dedupe_key == key),
+            )
+        )
+        return [(row.id, row.telegram_id) for row in rows]
 
     async def change_settings(self, user_id: int, changes: Mapping[str, Any]) -> UserSettings:
         """Store choices of this person's; None forgets one. Raises: ValueError for a value that is none."""

@@ -61,7 +61,11 @@ TEXTS = {  # what is written, and what the one answer says
     "T18 only a slash": ("/", "do not know the command /"),
     "T18 surrogate": ("/\ud800", "do not know the command"),
     "T19 steps": ("--steps 99999999 banana", "banana"),
-    "T19 numbers": ("seed=-1 seed=1e309 NaN size=0x0 size=99999x1 n=1000 banana", "do not know seed, 1, 1e309"),
+    "T19 no number": ("a red star --seed 1e309", "whole number from 0 to 4294967295"),
+    "T19 infinite": ("a red star --cfg -Infinity", "a number from 0 to 20"),
+    "T19 a size of nothing": ("a red star --size 0x0", "width × height"),
+    "T19 a flood": ("a red star " + "--seed " * 500, "whole number"),
+    "T19 numbers": ("seed=-1 seed=1e309 NaN size=0x0 size=99999x1 n=1000 banana", "do not know seed, 1e309, nan"),
 }
 
 

@@ -24,7 +24,7 @@ async def test_a_result_that_telegram_does_not_take_for_a_day_ends_with_a_refund
     assert (await post.store.get(job)).error_class == "undeliverable"
     assert await post.states() == ["sent", "failed"]
     (said,) = post.said
-    assert "does not count" in said.text
+    assert "your limit is untouched" in said.text
     assert await broken(post.store.database, max_active=3) == []
 
 

@@ -45,7 +45,7 @@ async def test_the_last_word_on_a_job_takes_the_place_of_its_status(post: Post, 
     await post.store.finish(job, JobState.CANCELLED, refund=True)
     await post.turns(2)
     (said,) = post.said
-    assert "does not count" in said.text.lower()
+    assert "your limit is untouched" in said.text.lower()
     assert said.labels == ["🔂 Try again"]
 
 
@@ -68,7 +68,7 @@ async def test_a_cancelled_drawing_says_whether_it_counts(post: Post, refund: bo
         await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=refund))
     await post.store.finish(job, JobState.CANCELLED, refund=refund)
     await post.turn()
-    assert ("so it counts" in post.said[0].text) != refund
+    assert ("so it is taken from your limit" in post.said[0].text) != refund
 
 
 async def test_a_notice_without_an_answer_is_said_twice_at_most(post: Post) -> None:
@@ -229,4 +229,5 @@ async def test_a_file_comes_without_loss_under_its_picture(post: Post, index: in
     picture = Image.open(io.BytesIO(sent.document))
     assert (picture.format, picture.size, sent.reply_to) == ("PNG", size, sheet)
     assert picture.getpixel((0, 0)) == (255, 0, 0)
-    assert sent.document_name.startswith(f"kandinsky-{job.public_id}")
+    ((seed,),) = await post.store.sql("SELECT seed FROM picture ORDER BY id LIMIT 1")
+    assert sent.document_name == f"kandinsky-red-circle-blue-background-{seed}.png"

@@ -213,7 +213,7 @@ async def test_a_picture_that_is_missing_is_given_up_at_last_and_others_go_out(
     assert (now.state, now.error_class) == (JobState.FAILED, "undeliverable")
     assert await post.store.quota(job) == {"reserve": 4, "refund": 4}
     await post.turn()
-    assert "does not count" in post.said[0].text
+    assert "your limit is untouched" in post.said[0].text
     await post.delivered()
 
 
@@ -256,7 +256,7 @@ async def test_a_result_that_telegram_refuses_ends_with_a_refund_and_a_word(post
     assert (now.state, now.error_class) == (JobState.FAILED, "undeliverable")
     assert await post.store.quota(job) == {"reserve": 4, "refund": 4}
     (said,) = post.said
-    assert said.text.startswith("😔 Telegram would not take the picture; it does not count.")
+    assert said.text.startswith("😔 Telegram would not take the picture; your limit is untouched.")
 
 
 async def test_who_blocked_the_bot_keeps_the_picture_and_loses_the_queue(post: Post) -> None:

@@ -92,3 +92,16 @@ async def test_pictures_are_counted_and_choices_stored(desk: Desk, store: Store,
     await desk.change_settings(user, {"pictures": 2})
     async with store.database.read() as session:
         assert (await UserRepository(session).settings(user.id)).pictures == 2
+
+
+async def test_a_new_menu_of_commands_is_owed_once_to_whoever_chose_a_language(desk: Desk, store: Store, user: User) -> None:
+    await store.user()
+    await desk.renew_menus(user.bot_id, "first")
+    assert await _owed(store) == []  # they follow their Telegram, which knows
+    await desk.change_settings(user, {"language": "ru"})
+    for edition in ("first", "first", "second"):
+        await desk.renew_menus(user.bot_id, edition)
+    assert [key for key, _, _ in await _owed(store)] == ["commands"] * 3  # chosen, first, second
+    await desk.change_settings(user, {"language": None})
+    await desk.renew_menus(user.bot_id, "third")
+    assert len(await _owed(store)) == 4

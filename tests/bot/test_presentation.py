@@ -87,31 +87,42 @@ def test_a_small_copy_is_the_middle_of_its_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "size"), [(1, (508, 508)), (2, (1002, 508)), (3, (1016, 348)), (4, (1016, 682)), (9, (1016, 1016))]
+    ("rows", "size"),
+    [
+        ((1,), (508, 508)),
+        ((2,), (1016, 515)),
+        ((3,), (1016, 348)),
+        ((2, 2), (1016, 1016)),
+        ((2, 3), (1016, 849)),
+        ((3, 3, 3), (1016, 1016)),
+    ],
 )
-def test_small_copies_hang_in_rows_of_three(count: int, size: tuple[int, int]) -> None:
-    assert _shown(as_gallery([as_thumbnail(_png())] * count)).size == size
+def test_small_copies_hang_in_full_rows(rows: tuple[int, ...], size: tuple[int, int]) -> None:
+    gallery = _shown(as_gallery([as_thumbnail(_png())] * sum(rows), rows))
+    assert gallery.size == size
+    for across in (0.3, 0.7):  # no row has a hole
+        assert gallery.getpixel((round(across * size[0]), size[1] - 60)) == pytest.approx((255, 0, 0), abs=8)
 
 
 def test_each_place_of_a_gallery_shows_its_picture_and_its_number() -> None:
-    colours = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+    colours = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "aqua": (0, 255, 255)}
     small = [as_thumbnail(_png(colour=colour)) for colour in colours]
-    gallery = _shown(as_gallery(small))
-    for index, colour in enumerate(colours.values()):
-        left, top = 14 + index % 3 * 334, 14 + index // 3 * 334
+    gallery = _shown(as_gallery(small, (2, 3)))
+    corners = [(14, 14), (515, 14), (14, 515), (348, 515), (682, 515)]
+    for (left, top), colour in zip(corners, colours.values(), strict=True):
         assert gallery.getpixel((left + 160, top + 160)) == pytest.approx(colour, abs=6)
         badge = gallery.crop((left + 11, top + 11, left + 63, top + 63)).convert("L")
         dark, light = (sum(badge.histogram()[slice(*band)]) for band in ((0, 110), (230, 256)))
         assert dark > 1000, "a disc"
         assert light > 60, "a number on it"
-    assert len({gallery.crop((14 + n * 334, 14, 80 + n * 334, 80)).tobytes() for n in range(3)}) == 3
+    assert len({gallery.crop((left, top, left + 66, top + 66)).tobytes() for left, top in corners}) == 5
 
 
 def test_a_picture_that_is_gone_leaves_its_place_empty() -> None:
-    gallery = _shown(as_gallery([None, as_thumbnail(_png()), None]))
+    gallery = _shown(as_gallery([None, as_thumbnail(_png()), None], (3,)))
     for x in (174, 842):
         assert gallery.getpixel((x, 174)) == pytest.approx((58, 61, 68), abs=6)
 
 
 def test_the_same_gallery_is_the_same_bytes() -> None:
-    assert as_gallery([as_thumbnail(_png()), None]) == as_gallery([as_thumbnail(_png()), None])
+    assert as_gallery([as_thumbnail(_png()), None], (2,)) == as_gallery([as_thumbnail(_png()), None], (2,))

@@ -69,7 +69,7 @@ async def test_a_picture_whose_file_is_lost_leaves_an_empty_place(post: Post, ca
     page = await _shows(post, "history.page", page=1, find="")
     picture = Image.open(io.BytesIO(page.photo))
     assert picture.getpixel((174, 174)) == pytest.approx((58, 61, 68), abs=8)
-    assert picture.getpixel((508, 174)) == pytest.approx((0, 255, 0), abs=8)
+    assert picture.getpixel((758, 174)) == pytest.approx((0, 255, 0), abs=8)
     assert "is not to be had" in caplog.text
 
 
@@ -102,7 +102,7 @@ async def test_a_card_is_a_result_with_its_date_and_a_way_back(post: Post) -> No
         card = post.person.message(page.id)
         assert "📅 21 November 2025" in card.text
         assert card.labels[-1] == "« History"
-        assert {"🔁 Again", "🌱 Same seed", "⬇️ As a file", "✨ With care"} <= set(card.labels)
+        assert {"🔁 Again", "🌱 Same picture", "⬇️ As a file", "✨ With care"} <= set(card.labels)
         assert card.photo_size == ((512, 512) if index else result.photo_size)
 
 
@@ -121,7 +121,7 @@ async def test_the_menu_offers_what_the_family_has_to_offer(post: Post) -> None:
 
 async def test_the_menu_ticks_what_holds(post: Post) -> None:
     menu = await _shows(post, "settings.menu", family="kandinsky-3.1")
-    assert [label for label in menu.labels if "✓" in label] == ["✓ Automatic", "✓ 4", "✓ Photo"]
+    assert [label for label in menu.labels if "✓" in label] == ["✓ Auto", "✓ 4", "✓ Photo"]
     await _chooses(post, language="en", pictures=2, delivery="file", size="768x1024")
     menu = await _shows(post, "settings.menu", menu, family="kandinsky-3.1")
     assert [label for label in menu.labels if "✓" in label] == ["✓ English", "✓ 2", "✓ File"]
@@ -132,7 +132,7 @@ async def test_the_menu_ticks_what_holds(post: Post) -> None:
 async def test_choices_that_are_no_longer_served_are_the_familys_own_again(post: Post) -> None:
     await _chooses(post, language="de", pictures=16, size="64x64")
     menu = await _shows(post, "settings.menu", family="kandinsky-3.1")
-    assert [label for label in menu.labels if "✓" in label] == ["✓ Automatic", "✓ 4", "✓ Photo"]
+    assert [label for label in menu.labels if "✓" in label] == ["✓ Auto", "✓ 4", "✓ Photo"]
     assert "1024×1024" in menu.text
 
 

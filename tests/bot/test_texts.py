@@ -10,7 +10,7 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
-from bot.app import COMMANDS
+from bot.menu import COMMANDS
 from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
 from engine.requests import LanguageRequest, TextToImage, kinds
@@ -21,14 +21,9 @@ from storage.domain import FORMS as FORMS_OF_RESULTS
 ROOT = Path(__file__).parent.parent.parent
 KEY = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
 NO_WORDS = {
-    "engine.flash",
-    "button.language-en",
-    "history.date",
-    "queue.line",
-    "button.cancel-numbered",
-    "button.up2",
-    "button.up4",
-}
+    "engine.flash", "button.language-en", "history.date", "queue.line", "button.cancel-numbered", "status.asked", "asked.size",
+    "asked.cfg", "button.up2", "button.up4",
+}  # fmt: skip
 NO_TEXT = "job.failed"  # a notice's key; its text is one of `failed.`
 
 

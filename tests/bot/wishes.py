@@ -5,15 +5,28 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from engine.requests import TextToImage
+from engine.requests import TextToImage, to_json
+from handlers.parameters import Asked
 from storage.database import Database
-from storage.domain import User, Wish, WorkerState
+from storage.domain import Job, JobState, User, Wish, WorkerState
 from storage.repositories.jobs import JobRepository
 from storage.repositories.workers import WorkerRepository
 from tests.storage.made import FAMILY, LANES, PROMPT, Store
 
 REQUEST = TextToImage(PROMPT, seed=7)
+PLAIN = Asked(REQUEST, ())
 FLASH = f"{FAMILY}.flash"
+
+
+def job_of(number: int, state: JobState = JobState.QUEUED, asked: Asked = PLAIN) -> Job:
+    """A job that no database has seen."""
+    return Job(
+        id=number, public_id=f"j{number}", bot_id=42, user_id=5, chat_id=77, family=asked.request.family, lane="flash",
+        kind=asked.request.kind, params=to_json(asked.request), seed=asked.request.seed, dedupe_key=f"k{number}", state=state,
+        attempt=0, crash_count=0, fence=0, worker_id=None, status_message_id=1, reply_to_message_id=None,
+        parent_picture_id=None, stage=None, step=0, steps=0, engine_revision=None, error_class=None, cancel_requested=False,
+        created_at=0.0, started_at=0.0, rendered_at=12345.6, remarks=asked.remarks,
+    )  # fmt: skip
 
 
 @dataclass

@@ -77,7 +77,45 @@ def test_only_words_that_nano_does_not_know_are_called_unknown() -> None:
 def test_more_objects_than_nano_can_draw_are_counted():
     error = refusal("a circle, a star and a heart")
 
-    assert (error.code, error.values) == ("too-many-objects", {"limit": 2, "value": 3})
+    assert error.code == "too-many-objects"
+    assert (error.values["limit"], error.values["value"]) == (2, 3)
+    assert error.values["prompts"] == ["a circle and a star", "a star and a heart"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "offer"),
+    [
+        ("three red stars on a blue background", ["three", "stars"], "a red star on a blue background"),
+        ("5 circles", ["5", "circles"], "a circle"),
+        ("a few big white hearts at the top", ["few", "hearts"], "a big white heart at the top"),
+        ("три красные звезды слева", ["три", "красные"], "красная звезда слева"),
+        ("звёзды на чёрном фоне", ["звёзды"], "звезда на чёрном фоне"),
+        ("несколько кружков", ["несколько", "кружков"], "круг"),
+    ],
+)
+def test_plurals_and_numbers_have_a_refusal_of_their_own(prompt: str, words: list[str], offer: str) -> None:
+    error = refusal(prompt)
+
+    assert error.code == "several-of-one"
+    assert error.values == {"limit": 1, "words": words, "prompts": [offer]}
+    assert catalog.text_to_image(NANO, offer, 1).prompt == offer
+
+
+def test_a_plural_that_is_to_be_left_out_is_a_word_like_any_other() -> None:
+    assert refusal("a red circle", flash=False, negative_prompt="stars").values["words"] == ["stars"]
+
+
+def test_several_of_what_nano_does_not_know_is_unknown() -> None:
+    assert refusal("three cats").values["words"] == ["cats"]
+
+
+def test_other_examples_are_others_each_time_and_all_can_be_drawn() -> None:
+    for family in catalog.families():
+        for language in family.languages:
+            turns = [catalog.other_examples(family.name, language, turn) for turn in range(4)]
+            assert len({prompt for turn in turns for prompt in turn}) == 8
+            for prompt in {prompt for turn in range(9) for prompt in catalog.other_examples(family.name, language, turn)}:
+                catalog.text_to_image(family.name, prompt, 1)
 
 
 def test_words_of_a_negative_prompt_count_where_it_is_read():

@@ -28,6 +28,7 @@ BAD: dict[str, tuple[Act, str, str]] = {
     "small file": (lambda p: p.sends_document("a.txt", b"x"), "files", "Файлы"),
     "unknown command": (lambda p: p.says("/paint <b>"), "do not know the command /paint", "не знаю команды /paint"),
     "too many": (lambda p: p.says("a circle, a star and a heart"), "at most 2", "не больше 2"),
+    "too many of one": (lambda p: p.says("three red stars"), "no room for: three, stars", "нет места: three, stars"),
     "no object": (lambda p: p.says("red"), "Name a shape", "Назовите фигуру"),
     "contradiction": (lambda p: p.says("a red circle on a red background"), "do not fit", "не помещаются"),
     "sql": (lambda p: p.says("'; DROP TABLE job;--"), "drop", "drop"),

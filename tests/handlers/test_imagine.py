@@ -47,7 +47,7 @@ async def test_russian_is_answered_in_russian(line: Line, boris: Person) -> None
     await boris.says("большой красный круг на синем фоне")
     result = await boris.sees_photo()
     assert result.button("Ещё раз")
-    assert result.button("Тот же сид")
+    assert result.button("Точь-в-точь")
     assert result.button("Файлом")
     assert "большой красный круг на синем фоне" in result.text
 
@@ -70,11 +70,43 @@ async def test_an_unknown_word_is_named_and_words_are_offered(line: Line, anna: 
     assert "waterfall" not in (await anna.sees_photo()).text
 
 
-async def test_a_known_word_takes_the_place_of_the_unknown_one(line: Line, anna: Person) -> None:
-    await anna.says("a red cirle on a blue background")
+async def test_parameters_are_heard_and_said(line: Line, boris: Person) -> None:
+    asked = await boris.says("красная звезда —сид 7, —ar 16:9 --n 1,0")
+    status = await boris.sees_text("⚙️ сид 7 · 1 картинка", reply_to=asked.id)
+    result = await boris.sees_photo(message_id=status.id)
+    assert result.photo_size == (512, 512)
+    assert result.text.splitlines()[0] == "красная звезда"
+    assert "🌱 7 · 128×128" in result.text
+    assert "128×128 — единственный размер" in result.text
+
+
+async def test_what_flash_does_not_hear_is_drawn_with_care(line: Line, anna: Person) -> None:
+    await anna.says("/imagine a red star --steps 12 --no circle --n 9")
+    result = await anna.sees_photo()
+    assert "Kandinsky nano with care" in result.text
+    assert "⚙️ 12 steps · without circle" in result.text
+    assert "Flash does not hear --no, --steps" in result.text
+    assert "--n 9 became 4: it goes from 1 to 4" in result.text
+
+
+async def test_a_slip_in_a_parameter_is_mended_by_a_tap(line: Line, anna: Person) -> None:
+    await anna.says("a red star --sed 7 --n 1")
+    answer = await anna.sees_text("I do not know --sed.")
+    assert answer.labels == ["--seed 7", "Draw without it"]
+    await anna.presses("--seed 7", answer.id)
+    assert "🌱 7 ·" in (await anna.sees_photo()).text
+    await anna.says("a red star --seed blue --n 1")
+    answer = await anna.sees_text("whole number from 0 to 4294967295")
+    await anna.presses("Draw without it", answer.id)
+    assert "blue" not in (await anna.sees_photo()).text
+
+
+async def test_a_known_word_takes_the_place_of_the_unknown_one_and_parameters_stay(line: Line, anna: Person) -> None:
+    await anna.says("/imagine a red cirle --seed 7 --n 1")
     await anna.sees_text("cirle")
     await anna.presses("circle")
-    assert "a red circle on a blue background" in (await anna.sees_photo()).text
+    result = await anna.sees_photo()
+    assert "a red circle\n🌱 7 ·" in result.text
 
 
 async def test_a_repeated_update_draws_once(line: Line, anna: Person) -> None:

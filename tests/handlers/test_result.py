@@ -58,7 +58,7 @@ async def test_again_draws_the_same_words_with_a_new_seed(line: Line, anna: Pers
 
 async def test_the_same_seed_gives_the_same_bytes(line: Line, anna: Person) -> None:
     first = await drawn(anna)
-    await anna.presses("Same seed")
+    await anna.presses("Same picture")
     second = await anna.sees_photo()
     assert second.id != first.id
     assert second.photo == first.photo
@@ -68,7 +68,7 @@ async def test_the_same_seed_of_an_open_picture_draws_it_alone(line: Line, anna:
     sheet = await drawn(anna)
     await anna.presses("3")
     opened = await anna.sees_photo(message_id=sheet.id)
-    await anna.presses("Same seed", sheet.id)
+    await anna.presses("Same picture", sheet.id)
     alone = await anna.sees_photo()
     assert alone.id != sheet.id
     assert seed_of(alone) == seed_of(opened)

@@ -21,6 +21,12 @@ async def press(person: Person, menu: Shown, label: str, sees: str) -> Shown:
     return await person.sees_text(sees, message_id=menu.id)
 
 
+def shown(line: Line, person: Person) -> dict[str, str]:
+    """What Telegram's menu of commands shows this person."""
+    commands = line.sandbox.world.commands.shown_to(person.id, person.language_code)
+    return {each["command"]: each["description"] for each in commands}
+
+
 async def test_the_number_of_pictures_is_what_plain_words_draw(line: Line, anna: Person) -> None:
     menu = await menu_of(anna)
     assert "4 pictures" in menu.text
@@ -51,9 +57,11 @@ async def test_the_chosen_language_goes_before_that_of_the_client(line: Line, an
     await anna.sees_text("Я не знаю команды")
     answer = await (await anna.presses_data("forged")).answered()
     assert "чужой" in answer.text
+    await anna.until(lambda: shown(line, anna)["help"] == "Как это работает", "Telegram's menu in Russian")
     await press(anna, menu, "Авто", "Settings")
     await anna.says("/nothing")
     await anna.sees_text("do not know the command")
+    await anna.until(lambda: shown(line, anna)["help"] == "How it works", "Telegram's menu as it was")
 
 
 async def test_results_come_as_files_when_so_chosen(line: Line, anna: Person) -> None:

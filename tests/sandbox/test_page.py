@@ -8,7 +8,9 @@ import pytest
 import pytest_asyncio
 from aiogram import Bot
 from aiogram.types import (
+    BotCommand,
     BufferedInputFile,
+    ForceReply,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     InputMediaDocument,
@@ -163,6 +165,24 @@ async def test_a_person_draws_on_a_photo_and_sends_it(browser: Browser, box: San
     assert drawn.format == "JPEG"
     assert min(drawn.getpixel((640, 256))) > 240
     assert max(drawn.getpixel((640, 1024))) < 160  # that stroke was taken back
+
+
+async def test_the_words_of_a_question_fit_the_line_on_a_phone(bot: Bot, anna: Person, page: Page) -> None:
+    words = "Words from the prompt"
+    await bot.set_my_commands([BotCommand(command="help", description="How it works")])  # their button takes room
+    await expect(page.locator("button.menu")).to_be_visible()
+    await bot.send_message(anna.id, "What shall I look for?", reply_markup=ForceReply(input_field_placeholder=words))
+    line = page.locator("#text")
+    await expect(line).to_have_attribute("placeholder", words)
+    wide, room = await line.evaluate(
+        """(line) => {
+            const style = getComputedStyle(line), pen = document.createElement("canvas").getContext("2d");
+            pen.font = style.font;
+            const room = line.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+            return [pen.measureText(line.placeholder).width, room];
+        }"""
+    )
+    assert 50 < wide <= room
 
 
 async def test_documents_can_be_saved_under_their_names(bot: Bot, anna: Person, page: Page, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from bot import metrics
 from bot.broker import Bell, make_celery
 from bot.delivery import Deliverer
 from bot.dialogs import Dialogs
+from bot.forgetting import Forgetting
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
@@ -30,6 +31,7 @@ from bot.settings import (
     JobSettings,
     LimitSettings,
     OpsSettings,
+    PrivacySettings,
     SettingsError,
     StorageSettings,
     TelegramSettings,
@@ -43,7 +45,8 @@ from bot.texts import LANGUAGES, Texts
 from bot.web import Webhook
 from engine import catalog
 from engine.requests import RequestError
-from handlers import errors, fallback, history, imagine, result, settings, start, suggest, waiting
+from handlers import errors, fallback, history, imagine, privacy, report, result, settings, start, suggest, waiting
+from handlers.ports import Actor
 from storage.database import Database
 from storage.media import MediaStore
 from storage.repositories.stats import StatsRepository
@@ -57,7 +60,7 @@ _LOOPS = {"intake": ("poll", "pump"), "deliver": ("deliver",), "sweep": ("sweep"
 _STUCK_S = 30.0  # a loop that has not come round for so long is what /health tells
 _SHARED_TICK_S = 0.2  # how often the inbox is looked at when other processes fill it, too
 
-COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start")
+COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start", "privacy", "export", "forget", "terms")
 
 
 def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
@@ -66,7 +69,7 @@ def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
     A dialog needs no lock of its own: the pump hands over one update of a chat at a time.
     """
     dispatcher = Dispatcher(storage=dialogs, **handed)
-    for module in (errors, history, start, waiting, settings, result, suggest, imagine, fallback):
+    for module in (errors, history, start, waiting, settings, privacy, report, result, suggest, imagine, fallback):
         dispatcher.include_router(deepcopy(module.router))  # a router has one dispatcher; a process may have more
     return dispatcher
 
@@ -85,6 +88,7 @@ class Application:
         ops: OpsSettings | None = None,
         *,
         limits: LimitSettings | None = None,
+        privacy: PrivacySettings | None = None,
     ) -> None:
         self._bot, self._settings = bot, settings
         self._ops = Ops(ops, self._ailments, self._look_at_sql) if ops and ops.port else None
@@ -102,9 +106,11 @@ class Application:
         media = MediaStore(storage.media)
         self._owner = f"{process_name()}:{secrets.token_hex(4)}"  # in containers, two processes may have one name
         lease = (self._lease_name("deliver"), self._owner)
+        own = privacy or PrivacySettings()
         self._deliverer = Deliverer(
-            self._db, bot, jobs, Messages(texts, drawing.lane_names), media, Limiter(limits=limits), lease
+            self._db, bot, jobs, Messages(texts, drawing.lane_names), media, Limiter(limits=limits), lease, own.part_mb
         )
+        self._forgetting = Forgetting(self._db, media, jobs, own.grace_s)
         desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
 
@@ -117,6 +123,11 @@ class Application:
             done = await jobs.cancel(*args, **kwargs)
             self._deliverer.wake()
             return done
+
+        async def export(actor: Actor) -> bool:
+            new = await self._deliverer.exports.ask(actor.user, actor.chat_id, actor.inbox_id, f"export:{actor.inbox_id}")
+            self._deliverer.wake()
+            return new
 
         self._dispatcher = make_dispatcher(
             self._dialogs,
@@ -134,6 +145,13 @@ class Application:
             find_screen=desk.find_screen,
             count_pictures=desk.count_pictures,
             change_settings=desk.change_settings,
+            export=export,
+            forget=self._forgetting.ask,
+            keep_all=self._forgetting.keep,
+            find_erasure=self._forgetting.find,
+            report=desk.report,
+            grace_s=own.grace_s,
+            contact=own.contact,
             family=drawing.family,
             lanes=drawing.lane_names,
             languages=LANGUAGES,
@@ -191,6 +209,7 @@ class Application:
                 await self._jobs.sweep(self._bot.id)
                 await forget_old(self._db, self._bot.id)
                 await self._dialogs.forget_expired()
+                await self._forgetting.sweep(self._bot.id)
                 self._deliverer.limiter.forget_idle()
                 self._deliverer.wake()
             except Exception as error:
@@ -320,4 +339,4 @@ async def serve() -> None:
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
     bot = make_bot(read(TelegramSettings))
     settings = read(StorageSettings), read(JobSettings), drawing
-    await Application(bot, *settings, *parts, limits=read(LimitSettings)).run()
+    await Application(bot, *settings, *parts, limits=read(LimitSettings), privacy=read(PrivacySettings)).run()

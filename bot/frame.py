@@ -21,6 +21,7 @@ from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository
+from storage.repositories.reports import ReportRepository
 from storage.repositories.users import UserRepository
 
 log = logging.getLogger(__name__)
@@ -89,10 +90,12 @@ class Desk:
         params = {**(values or {}), "choices": [{"label": choice.label, "prompt": choice.prompt} for choice in choices]}
         await self._owe(actor, _notice(actor, key, _key(actor), params, reply=_refused(actor, key)))
 
-    async def screen(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None:
+    async def screen(
+        self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False, reply: bool = False
+    ) -> None:
         message_id = actor.message_id if edit else None
-        reply = None if edit else _refused(actor, key)
-        await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id, reply=reply))
+        about = None if edit else actor.message_id if reply else _refused(actor, key)
+        await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id, reply=about))
 
     async def ask(self, dialogs: Dialogs, actor: Actor, key: str, dialog: StorageKey, answer: State) -> None:
         """In one transaction: a question of which no answer was expected would have its answer drawn."""
@@ -135,6 +138,18 @@ class Desk:
     async def change_settings(self, user: User, changes: Mapping[str, Any]) -> None:
         async with self._db.begin() as session:
             await UserRepository(session).change_settings(user.id, changes)
+
+    async def report(self, actor: Actor, job: str, index: int, reason: str) -> bool:
+        """Keep what this person says of a picture of theirs, or of one shown in this chat; False if it was said before.
+
+        Raises: NotFound.
+        """
+        async with self._db.begin() as session:
+            found = await JobRepository(session).shown(job, actor.user.id, actor.chat_id)
+            new = await ReportRepository(session).add(actor.user.id, found.id, index, reason)
+            if new:
+                log.warning("picture %d is reported: %s", index, reason, extra={"job": found.public_id})
+            return new
 
     async def _owe_once(
         self,

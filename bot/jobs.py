@@ -70,6 +70,8 @@ class Jobs:
             if known is not None:
                 await InboxRepository(session).done(wish.inbox_id)
                 return Submitted(known, created=False)
+            if before.leaving:  # nothing new is drawn only to be deleted, and the day's limit is over when all is forgotten
+                raise Refused("refused.being-forgotten")
             amount = request.pictures
             await self._check_limits(session, wish.user, amount, before.active)
             job = await jobs.add(

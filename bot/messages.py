@@ -2,16 +2,16 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from aiogram.types import ForceReply, InlineKeyboardMarkup
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime, format_timedelta
 
 from bot.jobs import eta
 from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json
-from handlers import history, result, suggest, waiting
+from handlers import history, privacy, report, result, suggest, waiting
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
@@ -109,6 +109,12 @@ class Messages:
             return Said(self._texts(language, key, values), result.retry_keyboard(str(params["job"]), label))
         if key == "history.ask":
             return Said(self._texts(language, key, {"example": label("history.example")}), history.question(label))
+        if key in ("privacy.text", "terms.text"):
+            text, contact = self._texts(language, key, params), params.get("contact")
+            said = f"{text}\n\n{self._texts(language, 'privacy.contact', params)}" if contact else text
+            return Said(said, privacy.keyboard(label) if key == "privacy.text" else None)
+        if key == "report.ask":
+            return Said(self._texts(language, key), report.reasons_keyboard(str(params["job"]), int(params["index"]), label))
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params)
         return Said(self._texts(language, key, params), keyboard)
 
@@ -153,6 +159,16 @@ FAILURES = frozenset(
 def _day(at: float, language: str) -> str:
     """A date in words: 21 November 2026 (UTC, for where a person is we do not know)."""
     return str(format_date(datetime.fromtimestamp(at, UTC).date(), "d MMMM y", locale=language))
+
+
+def moment(at: float, language: str) -> str:
+    """A date with its time in words: 21 November 2026, 17:05 (UTC)."""
+    return str(format_datetime(datetime.fromtimestamp(at, UTC), "d MMMM y, HH:mm", locale=language))
+
+
+def span(seconds: float, language: str) -> str:
+    """A length of time in words: 1 day."""
+    return str(format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=language))
 
 
 def prompt_of(request: Request) -> str:

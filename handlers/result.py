@@ -9,6 +9,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 
 from engine import catalog
 from engine.requests import TextToImage, from_json, new_seed
+from handlers import report
 from handlers.ports import Actor, FindJob, FindSeed, SendFile, Show, Submit, Toast
 from storage.domain import Job, Refused
 
@@ -52,6 +53,7 @@ def keyboard(
     if isinstance(request, TextToImage) and request.flash and "base" in served:
         last.insert(0, button(label("button.careful"), "careful", index))
     rows.append(last)
+    rows.append([report.button(job.public_id, index, label)])
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
 

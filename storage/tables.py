@@ -184,12 +184,12 @@ class NoticeRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(16), unique=True)
     bot_id: Mapped[int] = mapped_column(BigInteger)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"), index=True)  # a deletion looks for these two
     chat_id: Mapped[int] = mapped_column(BigInteger)
     key: Mapped[str] = mapped_column(String(64))
     params: Mapped[str] = mapped_column(Text, default="{}")
     dedupe_key: Mapped[str] = mapped_column(String(160), unique=True)
-    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), index=True)
     picture_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"), index=True)
     edit_message_id: Mapped[int | None] = mapped_column(BigInteger)
     reply_to_message_id: Mapped[int | None] = mapped_column(BigInteger)
@@ -274,6 +274,49 @@ class DialogRow(Base):
     state: Mapped[str | None] = mapped_column(String(120))
     data: Mapped[str] = mapped_column(Text, default="{}")
     expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class ErasureRow(Base):
+    """A person's wish to be forgotten. Once done it names nobody: what stays is a receipt, with times and numbers alone."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (Index(None, "done_at", "due_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(16), unique=True)
+    bot_id: Mapped[int] = mapped_column(BigInteger)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"), unique=True)
+    stopped: Mapped[int] = mapped_column(default=0)
+    pictures: Mapped[int] = mapped_column(default=0)
+    jobs: Mapped[int] = mapped_column(default=0)
+    notices: Mapped[int] = mapped_column(default=0)
+    files: Mapped[int] = mapped_column(default=0)
+    asked_at: Mapped[float]
+    due_at: Mapped[float]
+    done_at: Mapped[float | None]
+
+
+class ErasedFileRow(Base):
+    """A file of somebody forgotten that is still to be removed from the media store, unless somebody else has the same."""
+
+    __tablename__ = "erased_file"
+
+    media_id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    erasure_id: Mapped[int] = mapped_column(ForeignKey("erasure.id"), index=True)
+
+
+class ReportRow(Base):
+    """Somebody says that a picture is not as it should be; once a person and picture (0: the whole sheet)."""
+
+    __tablename__ = "report"
+    __table_args__ = (UniqueConstraint("job_id", "picture", "user_id"), Index(None, "at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), index=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
+    picture: Mapped[int]
+    reason: Mapped[str] = mapped_column(String(16))
+    at: Mapped[float]
 
 
 class LeaseRow(Base):

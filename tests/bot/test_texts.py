@@ -13,7 +13,7 @@ from babel.messages.pofile import read_po
 from bot.app import COMMANDS
 from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
-from storage.domain import BEAUTIFY
+from storage.domain import BEAUTIFY, REPORTS
 from storage.domain import FORMS as FORMS_OF_RESULTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,6 +83,7 @@ def _made_keys() -> set[str]:
         families |= {f"settings.delivery-{form}", f"button.delivery-{form}"}
     for when in BEAUTIFY:
         families |= {f"settings.beautify-{when}", f"button.beautify-{when}"}
+    families |= {f"button.report-{reason}" for reason in REPORTS}
     return families | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
 
 
@@ -119,7 +120,7 @@ def test_every_key_made_from_parts_is_known_here() -> None:
                 if re.fullmatch(r"[a-z]+\.([a-z]+-)*", head) and head.partition(".")[0] in GROUPS:
                     made.add(head)
     chosen = {f"{group}.{name}-" for group in ("settings", "button") for name in ("language", "delivery", "beautify")}
-    assert made == {"command.", "failed.", "refused."} | chosen
+    assert made == {"command.", "failed.", "refused.", "button.report-"} | chosen
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGS["en"]))

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, distinct, exists, func, or_, select, update
+from sqlalchemy import Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's, too
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,6 +23,7 @@ from storage.tables import (
     InboxRow,
     JobRow,
     NoticeRow,
+    PauseRow,
     PictureRow,
     QuotaLedgerRow,
     ReportRow,
@@ -147,7 +148,7 @@ class ErasureRepository:
         """Which of these files somebody still has, as a picture, its small copy, or what a picture was made from."""
         found: set[str] = set()
         for column in (PictureRow.media_id, PictureRow.thumbnail_id):
-            found |= set(await self._session.scalars(select(distinct(column)).where(column.in_(media_ids))))
+            found |= set(await self._session.scalars(select(column).where(column.in_(media_ids)).distinct()))
         params = select(JobRow.params).where(JobRow.kind != "text-to-image")  # that kind names no picture
         async for named in self._named(params):
             found |= named.intersection(media_ids)
@@ -195,6 +196,7 @@ class ErasureRepository:
         dialog = DialogRow.key.startswith(f"dialog:{bot_id}:", autoescape=True)
         theirs = or_(DialogRow.key.contains(f":{telegram_id}:"), DialogRow.key.endswith(f":{telegram_id}"))
         await self._run(delete(DialogRow).where(dialog, theirs))
+        await self._run(delete(PauseRow).where(PauseRow.bot_id == bot_id, PauseRow.chat_id == telegram_id))
 
     async def _run(self, statement: Any) -> None:
         await self._session.execute(statement, execution_options={"synchronize_session": False})

@@ -209,9 +209,9 @@ class Application:
                 await self._jobs.sweep(self._bot.id)
                 await forget_old(self._db, self._bot.id)
                 await self._dialogs.forget_expired()
-                await self._forgetting.sweep(self._bot.id)
                 self._deliverer.limiter.forget_idle()
                 self._deliverer.wake()
+                await self._forgetting.sweep(self._bot.id)
             except Exception as error:
                 log.error("sweep: %s: %s", type(error).__name__, error)
             await asyncio.sleep(self._settings.sweep_s)

@@ -16,6 +16,7 @@ from bot.texts import Texts, best_language
 from handlers.ports import Actor, Choice, Toast
 from storage.database import Database
 from storage.domain import Job, NewNotice, User
+from storage.errors import NotFound
 from storage.repositories.history import HistoryRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
@@ -146,6 +147,8 @@ class Desk:
         """
         async with self._db.begin() as session:
             found = await JobRepository(session).shown(job, actor.user.id, actor.chat_id)
+            if not 0 <= index <= len(await PictureRepository(session).of_job(found.id)):
+                raise NotFound(f"picture {index} of job {job}")
             new = await ReportRepository(session).add(actor.user.id, found.id, index, reason)
             if new:
                 log.warning("picture %d is reported: %s", index, reason, extra={"job": found.public_id})

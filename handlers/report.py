@@ -12,7 +12,6 @@ from storage.domain import REPORTS, Refused
 
 router = Router(name=__name__)
 
-_MOST_PICTURES = 16
 _DROP = "no"
 
 
@@ -43,7 +42,6 @@ async def in_private(
 ) -> Toast | None:
     """Ask what is wrong; then keep the answer, and say so in the question's place."""
     job, index, reason = callback_data.job, callback_data.index, callback_data.reason
-    _check(index)
     if reason == _DROP:
         await screen(actor, "report.dropped", edit=True)
     elif not reason:
@@ -60,14 +58,8 @@ async def in_private(
 @router.callback_query(ReportButton.filter())
 async def in_a_group(query: CallbackQuery, callback_data: ReportButton, actor: Actor, report: Report) -> Toast:
     """Everybody who sees the picture may report it, and nobody else sees that."""
-    _check(callback_data.index)
     new = await report(actor, callback_data.job, callback_data.index, "other")
     return Toast("report.thanks" if new else "report.known", alert=True)
-
-
-def _check(index: int) -> None:
-    if not 0 <= index <= _MOST_PICTURES:
-        raise Refused("refused.not-found")
 
 
 def _button(text: str, data: CallbackData) -> InlineKeyboardButton:

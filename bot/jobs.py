@@ -29,6 +29,7 @@ from storage.domain import (
     Wish,
 )
 from storage.errors import LostLease
+from storage.repositories.erasures import ErasureRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
@@ -263,10 +264,14 @@ async def claim(database: Database, settings: JobSettings, worker_id: str, famil
     return job
 
 
-async def stop_cancelled(database: Database, job: Job, step: int, steps: int) -> None:
-    """End a drawing that its person cancelled; the quota returns if less than half was done."""
+async def stop_cancelled(database: Database, job: Job, step: int, steps: int, files: Collection[str] = ()) -> None:
+    """End a drawing that its person cancelled; the quota returns if less than half was done.
+
+    files: media ids of what was drawn to the end and is nobody's now.
+    """
     refund = step * 2 < steps or not steps
     async with database.begin() as session:
+        await ErasureRepository(session).doom_files(files)
         await JobRepository(session).finish(job, JobState.CANCELLED, "cancelled while drawing", refund=refund)
         await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=refund))
     metrics.job("cancelled")

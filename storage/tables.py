@@ -297,12 +297,15 @@ class ErasureRow(Base):
 
 
 class ErasedFileRow(Base):
-    """A file of somebody forgotten that is still to be removed from the media store, unless somebody else has the same."""
+    """A file that is still to be removed from the media store, unless somebody has the same: of who is forgotten, mostly.
+
+    Without an erasure it is of a drawing that its person cancelled at the last moment.
+    """
 
     __tablename__ = "erased_file"
 
     media_id: Mapped[str] = mapped_column(String(80), primary_key=True)
-    erasure_id: Mapped[int] = mapped_column(ForeignKey("erasure.id"), index=True)
+    erasure_id: Mapped[int | None] = mapped_column(ForeignKey("erasure.id"), index=True)
 
 
 class ReportRow(Base):

@@ -115,7 +115,7 @@ class ErasureRepository:
         jobs = select(JobRow.id).where(JobRow.user_id == user_id)
         pictures = select(PictureRow.id).where(PictureRow.user_id == user_id)
         held = await self.holdings(user_id)
-        await self._doom_files(erasure, await self._files_of(user_id))
+        await self.doom_files(await self._files_of(user_id), erasure.id)
         await self._run(delete(ReportRow).where(or_(ReportRow.user_id == user_id, ReportRow.job_id.in_(jobs))))
         await self._run(delete(TelegramFileRow).where(TelegramFileRow.picture_id.in_(pictures)))
         theirs = NoticeRow.user_id == user_id, NoticeRow.job_id.in_(jobs), NoticeRow.picture_id.in_(pictures)
@@ -139,6 +139,14 @@ class ErasureRepository:
         """Drop the last words to people who are forgotten: they name their chats."""
         old = NoticeRow.key == key, NoticeRow.user_id.is_(None), NoticeRow.created_at < db_now() - older_s
         await self._run(delete(NoticeRow).where(*old))
+
+    async def doom_files(self, media_ids: Collection[str], erasure_id: int | None = None) -> None:
+        """Have these files removed, where nobody has the same."""
+        rows = [{"media_id": media_id, "erasure_id": erasure_id} for media_id in sorted(media_ids)]
+        for at in range(0, len(rows), _FILES_AT_ONCE):
+            await self._session.execute(
+                insert(ErasedFileRow).values(rows[at : at + _FILES_AT_ONCE]).on_conflict_do_nothing(index_elements=["media_id"])
+            )
 
     async def erased_files(self, limit: int) -> list[str]:
         """Media ids of files that are still to be removed."""
@@ -178,13 +186,6 @@ class ErasureRepository:
         """The media ids in each of many texts, of which few are read at once."""
         async for text in await self._session.stream_scalars(texts.execution_options(yield_per=_ROWS)):
             yield set(_MEDIA_ID.findall(text))
-
-    async def _doom_files(self, erasure: Erasure, media_ids: Collection[str]) -> None:
-        rows = [{"media_id": media_id, "erasure_id": erasure.id} for media_id in sorted(media_ids)]
-        for at in range(0, len(rows), _FILES_AT_ONCE):
-            await self._session.execute(
-                insert(ErasedFileRow).values(rows[at : at + _FILES_AT_ONCE]).on_conflict_do_nothing(index_elements=["media_id"])
-            )
 
     async def _forget_words(self, bot_id: int, telegram_id: int) -> None:
         """Empty the updates that came from this person or quote them, here and in groups; end their dialogs."""

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from bot.forgetting import Forgetting
+from bot.jobs import stop_cancelled
 from storage.domain import JobState, Refused, User
 from storage.errors import MediaMissing
 from storage.media import MediaStore
@@ -177,3 +178,16 @@ async def test_a_wish_that_is_taken_back_is_none(post: Post, forgetting: Forgett
     assert await is_there(post, post.user)
     assert not await forgetting.keep(post.user)
     assert (await post.deliverer.jobs.submit(await wishes.message(post.user), REQUEST)).created
+
+
+async def test_what_was_drawn_for_nobody_is_removed(post: Post, forgetting: Forgetting) -> None:
+    """A person cancels while the drawn picture is being stored: no row will name its file."""
+    await post.store.job(post.user)
+    media_id = post.media.put(b"drawn in vain", ".png")
+    await stop_cancelled(post.store.database, await post.store.claimed(), 4, 4, [media_id])
+    await forgetting.sweep(BOT)
+    assert has(post.media, media_id)  # just now
+    await time_passes(post)
+    await forgetting.sweep(BOT)
+    assert not has(post.media, media_id)
+    assert await is_there(post, post.user)

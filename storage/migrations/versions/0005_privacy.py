@@ -35,7 +35,7 @@ def upgrade() -> None:
     op.create_table(
         "erased_file",
         sa.Column("media_id", sa.String(length=80), nullable=False),
-        sa.Column("erasure_id", sa.Integer(), nullable=False),
+        sa.Column("erasure_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["erasure_id"], ["erasure.id"], name=op.f("fk_erased_file_erasure_id")),
         sa.PrimaryKeyConstraint("media_id", name=op.f("pk_erased_file")),
     )

@@ -1,8 +1,8 @@
 """Being forgotten, from the wish to the last file, whatever breaks in between."""
 
+import contextlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,10 +10,12 @@ from sqlalchemy import event
 
 from bot.forgetting import Forgetting
 from bot.jobs import stop_cancelled
-from storage.domain import JobState, Refused, User
+from storage.domain import Job, JobState, NewPicture, Refused, User
 from storage.errors import MediaMissing
 from storage.media import MediaStore
-from tests.bot.post import Post
+from storage.repositories.jobs import JobRepository
+from storage.repositories.pictures import PictureRepository
+from tests.bot.post import COLOURS, Post, _png
 from tests.bot.wishes import REQUEST, Wishes
 from tests.chaos.invariants import broken
 from tests.storage.made import BOT, Store
@@ -51,7 +53,7 @@ async def files_of(store: Store, user: User) -> list[str]:
     return [str(media_id) for (media_id,) in await store.sql("SELECT media_id FROM picture WHERE user_id = :id", id=user.id)]
 
 
-@contextmanager
+@contextlib.contextmanager
 def breaking(store: Store, at: int) -> Iterator[list[int]]:
     """Let the database go away at its `at`-th statement from now on; what is yielded counts them."""
     count = [0]
@@ -191,3 +193,48 @@ async def test_what_was_drawn_for_nobody_is_removed(post: Post, forgetting: Forg
     await forgetting.sweep(BOT)
     assert not has(post.media, media_id)
     assert await is_there(post, post.user)
+
+
+STEPS = ("asked for", "told", "claimed", "drawn", "brought")
+
+
+@pytest.mark.parametrize("point", [*(pytest.param(at, marks=pytest.mark.long) for at in (0, 1, 5)), 2, 3, 4])
+async def test_a_person_who_leaves_at_any_point_of_a_job_leaves_nothing(
+    post: Post, forgetting: Forgetting, wishes: Wishes, point: int
+) -> None:
+    """What is under way then is cancelled or brought, by whoever has it in hand; nobody writes for them afterwards."""
+    store, jobs = post.store, post.deliverer.jobs
+    running: Job | None = None
+    for number, step in enumerate(STEPS):
+        if number == point:
+            await forgetting.ask(post.user)
+        if step == "asked for":
+            with contextlib.suppress(Refused):
+                await jobs.submit(await wishes.message(post.user), REQUEST)
+        elif step in ("told", "brought"):
+            await post.turns(2)
+        elif step == "claimed":
+            running = await store.claim()
+        elif running is not None:
+            async with store.database.alone() as session:
+                stops = await JobRepository(session).wants_cancel(running)
+            files = [post.media.put(_png(colour), ".png") for colour in COLOURS[:4]]
+            if stops:
+                await stop_cancelled(store.database, running, 4, 4, files)
+            else:
+                async with store.database.begin() as session:
+                    await JobRepository(session).rendered(running, "toy", "00" * 32)
+                    pictures = [NewPicture(at, media_id, at, 128, 128) for at, media_id in enumerate(files)]
+                    await PictureRepository(session).add_results(running, pictures)
+    await forgetting.ask(post.user)
+    await store.sql("UPDATE inbox SET state = 'done'")  # as the pump does it
+    for _ in range(4):
+        await time_passes(post)
+        await forgetting.sweep(BOT)
+        await post.turns(2)
+    assert not await is_there(post, post.user)
+    for table in ("job", "picture", "audit", "quota_ledger", "delivery", "erased_file"):
+        assert await store.number(f"SELECT count(*) FROM {table}") == 0  # noqa: S608
+    assert await broken(store.database, max_active=3) == []
+    assert post.media._fs.find(post.media._root) == []
+    assert [message.text for message in post.said if "Everything was deleted" in message.text] != []

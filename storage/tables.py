@@ -8,6 +8,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState
 
+MEDIA_ID_LENGTH = 80  # of a column that names a file of the media store, and of no other: so a deletion finds them all
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(
@@ -131,7 +133,7 @@ class PictureRow(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
     job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
     ordinal: Mapped[int]
-    media_id: Mapped[str] = mapped_column(String(80))
+    media_id: Mapped[str] = mapped_column(String(MEDIA_ID_LENGTH))
     seed: Mapped[int] = mapped_column(BigInteger)
     width: Mapped[int]
     height: Mapped[int]
@@ -139,7 +141,7 @@ class PictureRow(Base):
     operation: Mapped[str] = mapped_column(String(32))
     favourite: Mapped[bool] = mapped_column(default=False)
     words: Mapped[str | None] = mapped_column(Text)  # of the prompt, as a search compares them
-    thumbnail_id: Mapped[str | None] = mapped_column(String(80))
+    thumbnail_id: Mapped[str | None] = mapped_column(String(MEDIA_ID_LENGTH))
     created_at: Mapped[float]
 
     def to_picture(self) -> Picture:
@@ -304,7 +306,7 @@ class ErasedFileRow(Base):
 
     __tablename__ = "erased_file"
 
-    media_id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    media_id: Mapped[str] = mapped_column(String(MEDIA_ID_LENGTH), primary_key=True)
     erasure_id: Mapped[int | None] = mapped_column(ForeignKey("erasure.id"), index=True)
 
 

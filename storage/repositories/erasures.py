@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage.database import db_now
 from storage.domain import ACTIVE, TERMINAL, Erasure, Holdings, InboxState, SendState, User, new_public_id
 from storage.tables import (
+    MEDIA_ID_LENGTH,
     AuditRow,
     DeliveryRow,
     DialogRow,
@@ -32,6 +33,7 @@ from storage.tables import (
 )
 
 _MEDIA_ID = re.compile(r"\b[0-9a-f]{64}\.[a-z0-9]{1,8}\b")
+_FILES = tuple(column for column in PictureRow.__table__.c if getattr(column.type, "length", None) == MEDIA_ID_LENGTH)
 _UNSETTLED = (SendState.PENDING, SendState.SENDING, SendState.UNKNOWN)
 _ON_ITS_WAY_S = 600.0  # a message older than this is stuck, and held back nobody for long
 _FILES_AT_ONCE = 1000  # rows of one INSERT
@@ -155,7 +157,7 @@ class ErasureRepository:
     async def used(self, media_ids: Collection[str]) -> set[str]:
         """Which of these files somebody still has, as a picture, its small copy, or what a picture was made from."""
         found: set[str] = set()
-        for column in (PictureRow.media_id, PictureRow.thumbnail_id):
+        for column in _FILES:
             found |= set(await self._session.scalars(select(column).where(column.in_(media_ids)).distinct()))
         params = select(JobRow.params).where(JobRow.kind != "text-to-image")  # that kind names no picture
         async for named in self._named(params):
@@ -169,11 +171,8 @@ class ErasureRepository:
     async def _files_of(self, user_id: int) -> set[str]:
         """Media ids of everything this person's rows name."""
         found: set[str] = set()
-        rows = await self._session.execute(
-            select(PictureRow.media_id, PictureRow.thumbnail_id).where(PictureRow.user_id == user_id)
-        )
-        for picture, thumbnail in rows:
-            found |= {picture, thumbnail} if thumbnail else {picture}
+        for row in await self._session.execute(select(*_FILES).where(PictureRow.user_id == user_id)):
+            found |= set(filter(None, row))
         for texts in (
             select(JobRow.params).where(JobRow.user_id == user_id),
             select(NoticeRow.params).where(NoticeRow.user_id == user_id),

@@ -18,6 +18,7 @@ from bot.delivery import Deliverer
 from bot.dialogs import Dialogs
 from bot.dispatch import make_dispatcher
 from bot.downloads import Downloads
+from bot.forgetting import Forgetting
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
@@ -34,6 +35,7 @@ from bot.settings import (
     LimitSettings,
     MiniAppSettings,
     OpsSettings,
+    PrivacySettings,
     SettingsError,
     StorageSettings,
     TelegramSettings,
@@ -47,6 +49,7 @@ from bot.texts import LANGUAGES, Texts
 from bot.web import Webhook, serving
 from engine import catalog
 from engine.requests import RequestError
+from handlers.ports import Actor
 from storage.database import Database
 from storage.media import MediaStore
 from storage.repositories.stats import StatsRepository
@@ -77,6 +80,7 @@ class Application:
         *,
         limits: LimitSettings | None = None,
         editor: MiniAppSettings | None = None,
+        privacy: PrivacySettings | None = None,
     ) -> None:
         self._bot, self._settings = bot, settings
         self._listen = web or WebSettings()
@@ -100,10 +104,12 @@ class Application:
         marking = Marking(marks, downloads, uploads)
         address = partial(editor_url, editor.url) if editor and editor.url else None
         messages = Messages(texts, drawing.lane_names, drawing.family, address)
-        self._deliverer = Deliverer(self._db, bot, jobs, messages, media, Limiter(limits=limits), lease)
+        own = privacy or PrivacySettings()
+        self._deliverer = Deliverer(self._db, bot, jobs, messages, media, Limiter(limits=limits), lease, own.part_mb)
         masks = EditorDesk(self._db, bot.id, marks, self._deliverer.wake)
         self._mini_app = MiniApp(editor, bot.token, media, masks.find, masks.take, texts) if editor and editor.url else None
         photos = Photos(self._db, downloads, uploads, self._deliverer.wake)
+        self._forgetting = Forgetting(self._db, media, jobs, own.grace_s)
         self._desk = desk = Desk(self._db, self._deliverer.wake)
         self._dialogs = Dialogs(self._db, bot.id)
 
@@ -116,6 +122,11 @@ class Application:
             done = await jobs.cancel(*args, **kwargs)
             self._deliverer.wake()
             return done
+
+        async def export(actor: Actor) -> bool:
+            new = await self._deliverer.exports.ask(actor.user, actor.chat_id, actor.inbox_id, f"export:{actor.inbox_id}")
+            self._deliverer.wake()
+            return new
 
         self._dispatcher = make_dispatcher(
             self._dialogs,
@@ -141,6 +152,13 @@ class Application:
             take_mask=marking.take,
             change_mask=marks.change,
             offer_album=photos.offer_album,
+            export=export,
+            forget=self._forgetting.ask,
+            keep_all=self._forgetting.keep,
+            find_erasure=self._forgetting.find,
+            report=desk.report,
+            grace_s=own.grace_s,
+            contact=own.contact,
             family=drawing.family,
             lanes=drawing.lane_names,
             languages=LANGUAGES,
@@ -208,6 +226,7 @@ class Application:
                 await self._dialogs.forget_expired()
                 self._deliverer.limiter.forget_idle()
                 self._deliverer.wake()
+                await self._forgetting.sweep(self._bot.id)
             except Exception as error:
                 log.error("sweep: %s: %s", type(error).__name__, error)
             await asyncio.sleep(self._settings.sweep_s)
@@ -334,4 +353,6 @@ async def serve() -> None:
     parts = read(WebhookSettings), read(WebSettings), read(OpsSettings)
     bot = make_bot(read(TelegramSettings))
     settings = read(StorageSettings), read(JobSettings), drawing
-    await Application(bot, *settings, *parts, limits=read(LimitSettings), editor=read(MiniAppSettings)).run()
+    await Application(
+        bot, *settings, *parts, limits=read(LimitSettings), editor=read(MiniAppSettings), privacy=read(PrivacySettings)
+    ).run()

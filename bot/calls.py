@@ -11,7 +11,10 @@ from aiogram.types import (
     ReplyParameters,
 )
 
+from bot.exports import OpenFile
 from bot.messages import Said
+
+_LARGE_S = 600  # for 50 MB over a slow line
 
 
 class Calls:
@@ -61,6 +64,13 @@ class Calls:
     async def send_document(self, chat_id: int, file: BufferedInputFile | str, reply_to: int | None) -> Message:
         """Send a file without a word; `file` may be the id of one that Telegram has."""
         return await self._bot.send_document(chat_id, file, reply_parameters=_reply(reply_to))
+
+    async def send_archive(self, chat_id: int, file: OpenFile, caption: str) -> Message:
+        """Send a large file, and close it."""
+        try:
+            return await self._bot.send_document(chat_id, file, caption=caption, request_timeout=_LARGE_S)
+        finally:
+            file.close()
 
 
 def _reply(message_id: int | None) -> ReplyParameters | None:

@@ -18,6 +18,7 @@ from aiogram.types import BufferedInputFile, Message
 
 from bot import metrics
 from bot.calls import Calls
+from bot.exports import PART, Exports
 from bot.file_names import file_name
 from bot.jobs import Jobs, job_file, job_ping
 from bot.limiter import Limiter
@@ -34,7 +35,7 @@ from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
 from bot.views import Views
 from engine.requests import Upscale, from_json
 from storage.database import Database
-from storage.domain import Delivery, Job, JobState, Notice, SendState
+from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
 from storage.errors import LostLease
 from storage.media import MediaStore
 from storage.places import Place, reached
@@ -67,11 +68,13 @@ class Deliverer:
     media: MediaStore
     limiter: Limiter = field(default_factory=Limiter)
     lease: Lease | None = None  # which it must hold, and as whom, to begin a message
+    part_mb: int = 45  # of pictures in one file of an export
 
     def __post_init__(self) -> None:
         self._outbox = Outbox(self.database, self.bot.id, self.lease)
         self._calls = Calls(self.bot)
         self._views = Views(self._outbox, self._calls, self.messages, self.media)
+        self.exports = Exports(self.database, self.media, self.messages, self.part_mb)
         self._screens = Screens(self.database, self.jobs, self.messages, self.media)
         self._busy: dict[int, Delivery | Notice | None] = {}  # chat id -> what it is being sent; None for mere progress
         self._settled: set[int] = set()  # chats whose message ended since SQL was last read: that reading is stale for them
@@ -300,7 +303,7 @@ class Deliverer:
 
     async def _send_notice(self, notice: Notice, language: str) -> None:
         log_about(job=notice.params.get("job"))
-        target, said = notice.edit_message_id, None
+        target, said, follow = notice.edit_message_id, None, None
         if notice.key == "view":
             call: Callable[[], Awaitable[Message | bool]] = partial(self._views.view, notice, language)
         elif notice.key == "file":
@@ -308,8 +311,13 @@ class Deliverer:
         elif notice.key == "commands":
             chosen = await self._outbox.chosen_language(int(notice.user_id or 0))
             offered = self.messages.commands(chosen) if chosen else None
-            await self._after_notice(notice, await self._try(self._calls.offer_commands(notice.chat_id, offered)), safe=True)
+            await self._after_notice(
+                notice, await self._try(self._calls.offer_commands(notice.chat_id, offered)), None, safe=True
+            )
             return
+        elif notice.key == PART:
+            part = await self.exports.part(notice, language)
+            call, follow = partial(self._calls.send_archive, notice.chat_id, part.file, part.caption), part.next
         else:
             live = notice.key in SCREENS
             said = await self._screens.draw(notice, language) if live else self.messages.notice(notice, language)
@@ -325,12 +333,12 @@ class Deliverer:
             target, tried = None, await self._try(new)
         if tried.fate in (Fate.DONE, Fate.SAME):
             self._queues.shown(notice, said, tried.answer.message_id if isinstance(tried.answer, Message) else target)
-        await self._after_notice(notice, tried, safe=target is not None)
+        await self._after_notice(notice, tried, follow, safe=target is not None)
 
-    async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], *, safe: bool) -> None:
+    async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], follow: NewNotice | None, *, safe: bool) -> None:
         if tried.fate in (Fate.DONE, Fate.SAME):
             message_id = tried.answer.message_id if isinstance(tried.answer, Message) else None
-            await self._outbox.notice_done(notice, SendState.SENT, message_id)
+            await self._outbox.notice_done(notice, SendState.SENT, message_id, follow=follow)
             self._own_errors.forget(notice)
         elif tried.fate == Fate.NOT_APPLIED or (safe and tried.fate == Fate.AMBIGUOUS):
             await self._outbox.notice_again(notice, await self._delay(notice.chat_id, tried, notice.attempt), tried.error)

@@ -18,6 +18,8 @@ from handlers import (
     mix,
     outline,
     photo,
+    privacy,
+    report,
     result,
     settings,
     start,
@@ -26,13 +28,15 @@ from handlers import (
     ways,
 )
 
-ROUTED = (
-    errors,
-    asking,
+# whoever comes first may take an update; `fallback` takes what is left
+FIRST = (errors, asking)
+FEATURES = (
     history,
     start,
     waiting,
     settings,
+    privacy,
+    report,
     result,
     edits,
     inpaint,
@@ -42,9 +46,8 @@ ROUTED = (
     ways,
     photo,
     suggest,
-    imagine,
-    fallback,
-)  # fmt: skip; whoever comes first may take an update; `fallback` takes what is left
+)
+LAST = (imagine, fallback)
 
 
 def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
@@ -53,6 +56,6 @@ def make_dispatcher(dialogs: BaseStorage, **handed: Any) -> Dispatcher:
     A dialog needs no lock of its own: the pump hands over one update of a chat at a time.
     """
     dispatcher = Dispatcher(storage=dialogs, **handed)
-    for module in ROUTED:
+    for module in (*FIRST, *FEATURES, *LAST):
         dispatcher.include_router(deepcopy(module.router))  # a router has one dispatcher; a process may have more
     return dispatcher

@@ -51,6 +51,7 @@ _LIMIT_S = 15.0  # for one check
 _LEAST_DISK = 1.0  # GB
 _MOST_SKEW_S = 5.0
 _RECENT_S = 3600.0  # a webhook's error older than this is history
+_DAY_S = 86400.0
 _GB = 1e9
 
 
@@ -93,6 +94,7 @@ class Doctor:
             ("clock", self._clock, "database"),
             ("bots", self._bots, "database"),
             ("workers", self._workers, "database"),
+            ("reports", self._reports, "database"),
             ("broker", self._broker, None),
             ("pictures", self._media, None),
             ("disk", self._disk, None),
@@ -184,6 +186,13 @@ class Doctor:
         if not workers:
             return "none at work now; start one with: kandinsky-bot worker"
         return ", ".join(f"{worker.family} on {worker.device} ({worker.state})" for worker in workers)
+
+    async def _reports(self) -> str:
+        async with _Opened() as database, database.read() as session:
+            reports = await StatsRepository(session).reports(_DAY_S)
+        lately, ever = (sum(counts[at] for counts in reports.values()) for at in (0, 1))
+        look = "; kandinsky-bot stats lists the newest" if ever else ""
+        return f"{lately} pictures were reported in 24 hours, {ever} ever{look}"
 
     async def _broker(self) -> str:
         storage = _read(StorageSettings)

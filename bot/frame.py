@@ -17,11 +17,13 @@ from bot.texts import Texts, best_language
 from handlers.ports import Actor, Choice, Toast
 from storage.database import Database
 from storage.domain import Job, NewNotice, User, new_public_id
+from storage.errors import NotFound
 from storage.repositories.history import HistoryRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository
+from storage.repositories.reports import ReportRepository
 from storage.repositories.users import UserRepository
 
 log = logging.getLogger(__name__)
@@ -90,10 +92,12 @@ class Desk:
         params = {**(values or {}), "choices": [asdict(choice) for choice in choices]}
         await self._owe(actor, _notice(actor, key, _key(actor), params, reply=_refused(actor, key)))
 
-    async def screen(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None:
+    async def screen(
+        self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False, reply: bool = False
+    ) -> None:
         message_id = actor.message_id if edit else None
-        reply = None if edit else _refused(actor, key)
-        await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id, reply=reply))
+        about = None if edit else actor.message_id if reply else _refused(actor, key)
+        await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id, reply=about))
 
     async def ask(
         self,
@@ -152,6 +156,20 @@ class Desk:
         async with self._db.begin() as session:
             for user_id, telegram_id in await UserRepository(session).not_owed(bot_id, "commands", edition):
                 await NoticeRepository(session).add(_menu(bot_id, user_id, telegram_id, edition))
+
+    async def report(self, actor: Actor, job: str, index: int, reason: str) -> bool:
+        """Keep what this person says of a picture of theirs, or of one shown in this chat; False if it was said before.
+
+        Raises: NotFound.
+        """
+        async with self._db.begin() as session:
+            found = await JobRepository(session).shown(job, actor.user.id, actor.chat_id)
+            if not 0 <= index <= len(await PictureRepository(session).of_job(found.id)):
+                raise NotFound(f"picture {index} of job {job}")
+            new = await ReportRepository(session).add(actor.user.id, found.id, index, reason)
+            if new:
+                log.warning("picture %d is reported: %s", index, reason, extra={"job": found.public_id})
+            return new
 
     async def _owe_once(
         self,

@@ -30,6 +30,7 @@ from storage.domain import (
     Wish,
 )
 from storage.errors import LostLease
+from storage.repositories.erasures import ErasureRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
@@ -73,6 +74,8 @@ class Jobs:
             if known is not None:
                 await InboxRepository(session).done(wish.inbox_id)
                 return Submitted(known, created=False)
+            if before.leaving:  # nothing new is drawn only to be deleted, and the day's limit is over when all is forgotten
+                raise Refused("refused.being-forgotten")
             amount = request.pictures
             await self._check_limits(session, wish.user, amount, before.active)
             job = await jobs.add(
@@ -266,10 +269,14 @@ async def claim(database: Database, settings: JobSettings, worker_id: str, famil
     return job
 
 
-async def stop_cancelled(database: Database, job: Job, step: int, steps: int) -> None:
-    """End a drawing that its person cancelled; the quota returns if less than half was done."""
+async def stop_cancelled(database: Database, job: Job, step: int, steps: int, files: Collection[str] = ()) -> None:
+    """End a drawing that its person cancelled; the quota returns if less than half was done.
+
+    files: media ids of what was drawn to the end and is nobody's now.
+    """
     refund = step * 2 < steps or not steps
     async with database.begin() as session:
+        await ErasureRepository(session).doom_files(files)
         await JobRepository(session).finish(job, JobState.CANCELLED, "cancelled while drawing", refund=refund)
         await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=refund))
     metrics.job("cancelled")

@@ -6,7 +6,7 @@ from aiogram.types import BotCommand
 
 from bot.texts import LANGUAGES, Texts
 
-COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start")
+COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start", "privacy", "export", "forget", "terms")
 
 
 def commands(texts: Texts, language: str) -> list[BotCommand]:

@@ -2,17 +2,32 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from aiogram.types import BotCommand, ForceReply, InlineKeyboardMarkup
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime, format_timedelta
 
 from bot.jobs import eta
 from bot.menu import commands
 from bot.texts import Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, from_json
-from handlers import asking, editing, edits, extend, history, inpaint, mix, parameters, result, suggest, waiting, ways
+from handlers import (
+    asking,
+    editing,
+    edits,
+    extend,
+    history,
+    inpaint,
+    mix,
+    parameters,
+    privacy,
+    report,
+    result,
+    suggest,
+    waiting,
+    ways,
+)
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Remark, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
@@ -136,6 +151,12 @@ class Messages:
         if key == "inpaint.ask":
             values = {"example": label("inpaint.example")}
             return Said(self._texts(language, key, values), asking.question(label, "inpaint.placeholder"))
+        if key in ("privacy.text", "terms.text"):
+            text, contact = self._texts(language, key, params), params.get("contact")
+            said = f"{text}\n\n{self._texts(language, 'privacy.contact', params)}" if contact else text
+            return Said(said, privacy.keyboard(label) if key == "privacy.text" else None)
+        if key == "report.ask":
+            return Said(self._texts(language, key), report.reasons_keyboard(str(params["job"]), int(params["index"]), label))
         if (about := self._about(notice, label)) is not None:
             return Said(self._texts(language, key, params), about)
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params, label)
@@ -235,6 +256,16 @@ FAILURES = frozenset(
 def _day(at: float, language: str) -> str:
     """A date in words: 21 November 2026 (UTC, for where a person is we do not know)."""
     return str(format_date(datetime.fromtimestamp(at, UTC).date(), "d MMMM y", locale=language))
+
+
+def moment(at: float, language: str) -> str:
+    """A date with its time in words: 21 November 2026, 17:05 (UTC)."""
+    return str(format_datetime(datetime.fromtimestamp(at, UTC), "d MMMM y, HH:mm", locale=language))
+
+
+def span(seconds: float, language: str) -> str:
+    """A length of time in words: 1 day."""
+    return str(format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=language))
 
 
 def prompt_of(request: Request) -> str:

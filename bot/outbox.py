@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiogram.types import Document, PhotoSize
 
+from bot.exports import PART, failed_word
 from bot.jobs import undeliverable
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
@@ -46,7 +47,7 @@ class Outbox:
             speak = await UserRepository(session).languages(people) if people else {}
         return Due(
             [(delivery, job, speak[job.user_id]) for delivery, job in results],
-            [(notice, speak.get(notice.user_id or 0, "en")) for notice in notices],
+            [(notice, speak.get(notice.user_id or 0, str(notice.params.get("language", "en")))) for notice in notices],
             [(delivery, job, speak[job.user_id]) for delivery, job in statuses],
             [(job, speak[job.user_id]) for job in unfinished] if watched else None,
         )
@@ -193,9 +194,26 @@ class Outbox:
             elif now.state == JobState.RUNNING:
                 await jobs.request_cancel(now)
 
-    async def notice_done(self, notice: Notice, state: SendState, message_id: int | None, error: str | None = None) -> None:
-        async with self._db.alone() as session:
-            await NoticeRepository(session).mark(notice.id, state, message_id=message_id, error=error)
+    async def notice_done(
+        self,
+        notice: Notice,
+        state: SendState,
+        message_id: int | None,
+        error: str | None = None,
+        follow: NewNotice | None = None,
+    ) -> None:
+        """A notice has come to its end, or its fate is unknown; `follow` is owed once it was sent."""
+        if state == SendState.FAILED and notice.key == PART:
+            follow = failed_word(notice)
+        if follow is None or state == SendState.UNKNOWN:
+            async with self._db.alone() as session:
+                await NoticeRepository(session).mark(notice.id, state, message_id=message_id, error=error)
+            return
+        async with self._db.begin() as session:
+            notices = NoticeRepository(session)
+            if await notices.state(notice.id) is not None:  # else its person was forgotten meanwhile
+                await notices.mark(notice.id, state, message_id=message_id, error=error)
+                await notices.add(follow)
 
     async def notice_again(self, notice: Notice, delay_s: float, error: str | None) -> None:
         async with self._db.alone() as session:

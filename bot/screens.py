@@ -7,15 +7,16 @@ from types import MappingProxyType
 
 from bot.jobs import Jobs
 from bot.marking import Marks
-from bot.messages import Messages, Said
+from bot.messages import Messages, Said, moment, span
 from bot.presentation import as_gallery, as_thumbnail
 from bot.texts import LANGUAGES, shorten
 from engine.requests import from_json
-from handlers import history, inpaint, settings, waiting
+from handlers import history, inpaint, privacy, settings, waiting
 from storage.database import Database
 from storage.domain import Job, JobState, Kept, Notice, Picture, UserSettings
 from storage.errors import MediaMissing
 from storage.media import MediaStore
+from storage.repositories.erasures import ErasureRepository
 from storage.repositories.history import HistoryRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pictures import PictureRepository
@@ -141,6 +142,39 @@ class Screens:
     def _gone(self, language: str) -> Said:
         return Said(self._messages.text(language, "refused.not-found"))
 
+    async def forget(self, notice: Notice, language: str) -> Said:
+        """The question whether all shall be deleted, or, once it is answered, until when that can be taken back."""
+        user_id, label, refused = int(notice.user_id or 0), self._messages.label(language), notice.key.startswith("refused.")
+        parts = [self._messages.text(language, notice.key)] if refused else []
+        if notice.chat_id < 0:  # before others, not a word more
+            return Said(parts[0])
+        async with self._db.read() as session:
+            erasure = await ErasureRepository(session).of(user_id)
+            held = await ErasureRepository(session).holdings(user_id) if erasure is None else None
+        if erasure is not None:
+            values = {"when": moment(erasure.due_at, language), "receipt": erasure.public_id, "jobs": erasure.stopped}
+            parts.append(self._messages.text(language, "forget.waiting", values))
+            if erasure.stopped:
+                parts.append(self._messages.text(language, "forget.stopped", values))
+            return Said("\n\n".join(parts), privacy.undo_keyboard(erasure.public_id, label))
+        if held is None or notice.key != "forget.ask":  # a wish may be taken back before its refusal is said
+            return Said(self._messages.text(language, "forget.kept"))
+        grace = span(float(notice.params["grace_s"]), language)
+        return Said(self._messages.text(language, "forget.ask", {**vars(held), "grace": grace}), privacy.ask_keyboard(label))
+
+    async def forgotten(self, notice: Notice, language: str) -> Said:
+        """A receipt: when everything of somebody was deleted, and how much it was."""
+        receipt = str(notice.params["receipt"])
+        async with self._db.read() as session:
+            erasure = await ErasureRepository(session).find(receipt, int(notice.user_id or 0))
+        if erasure is None or erasure.done_at is None:
+            return Said(self._messages.text(language, "forget.kept"))
+        values = {**vars(erasure.erased), "when": moment(erasure.done_at, language), "receipt": receipt}
+        text = self._messages.text(language, "forget.done", values)
+        if erasure.files_left:
+            text += "\n\n" + self._messages.text(language, "forget.files-left", {"files": erasure.files_left})
+        return Said(text)
+
     async def _status(self, job: Job, language: str) -> str:
         waits = job.state == JobState.QUEUED
         view, timing = await self._jobs.queue_view(job, asked=True) if waits else (None, None)
@@ -186,5 +220,9 @@ SCREENS: MappingProxyType[str, Callable[[Screens, Notice, str], Awaitable[Said]]
         "mix.offer": Screens.pictures,
         "inpaint.how": Screens.ways_to_a_mask,
         "mask.preview": Screens.mask,
+        "forget.ask": Screens.forget,
+        "forget.kept": Screens.forget,
+        "refused.being-forgotten": Screens.forget,
+        "forget.done": Screens.forgotten,
     }
 )

@@ -248,6 +248,17 @@ class LimitSettings(BaseSettings):
     group_messages_per_min: float = Field(18.0, gt=0, description="messages a minute in one group")
 
 
+class PrivacySettings(BaseSettings):
+    """What people may do about what is kept of them."""
+
+    model_config = _from("PRIVACY_")
+    grace_s: float = Field(
+        86400.0, ge=0, le=30 * 86400, allow_inf_nan=False, description="seconds in which a person may take /forget back"
+    )
+    part_mb: int = Field(45, ge=1, le=2000, description="megabytes of pictures in one file of /export; Telegram takes 50 in all")
+    contact: str = Field("", max_length=200, description="whom people may write to about their data, as /terms and /privacy say")
+
+
 class DrawingSettings(BaseSettings):
     """What a plain message draws with."""
 
@@ -315,6 +326,7 @@ EVERY: tuple[type[BaseSettings], ...] = (
     StorageSettings,
     JobSettings,
     LimitSettings,
+    PrivacySettings,
     DrawingSettings,
     WorkerSettings,
 )

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from storage.database import Database
 from storage.domain import JobState
-from storage.repositories.stats import InboxLoad, QueueLoad, Spread, StatsRepository, WorkerSeen
+from storage.repositories.stats import InboxLoad, QueueLoad, ReportSeen, Spread, StatsRepository, WorkerSeen
 
 _DAY_S = 86400.0
+_REPORTS = 5  # the newest, listed
 _SEEN_S = 60.0  # a worker that has been silent for longer is gone
 
 
@@ -22,6 +23,8 @@ class Stats:
     failures: dict[str, int]
     people: int
     inboxes: dict[int, InboxLoad]
+    reports: dict[str, tuple[int, int]]
+    reported: list[ReportSeen]
 
 
 async def gather(database: Database) -> Stats:
@@ -36,6 +39,8 @@ async def gather(database: Database) -> Stats:
             failures=await stats.failures(_DAY_S),
             people=await stats.people(_DAY_S),
             inboxes={bot_id: await stats.inbox(bot_id) for bot_id in await stats.bots()},
+            reports=await stats.reports(_DAY_S),
+            reported=await stats.newest_reports(_REPORTS),
         )
 
 
@@ -53,6 +58,11 @@ def render(stats: Stats) -> str:
     ]
     failures = [(error, str(count)) for error, count in stats.failures.items()]
     inboxes = [(str(bot_id), str(load.waiting), _span(load.oldest_s), str(load.poison)) for bot_id, load in stats.inboxes.items()]
+    reports = [(reason, str(lately), str(count)) for reason, (lately, count) in stats.reports.items()]
+    reported = [
+        (each.reason, _span(each.age_s), each.job, str(each.picture or "all"), each.media_id or "deleted")
+        for each in stats.reported
+    ]
     blocks = [
         _block("Jobs of the last 24 hours", ("state", "jobs"), jobs),
         f"People in the last 24 hours: {stats.people}",
@@ -60,6 +70,8 @@ def render(stats: Stats) -> str:
         _block("Workers", ("family", "lanes", "device", "state", "seen", "name"), workers),
         _block("Seconds, last 24 hours", ("queue", "jobs", "waited p50", "p90", "drawn p50", "p90"), seconds),
         _block("Failures of the last 24 hours", ("class", "jobs"), failures),
+        _block("Reports of pictures", ("said", "last 24 hours", "ever"), reports),
+        _block("Reported last", ("said", "ago", "job", "picture", "file"), reported),
         _block("Inboxes", ("bot", "waiting", "oldest", "set aside"), inboxes),
     ]
     return "\n\n".join(blocks)

@@ -211,7 +211,7 @@ class RenderChild:
             ]
             reached(Place.BEFORE_RENDERED)
             if not await self._store_at_last(drawing, pictures):
-                await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps)
+                await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps, media)
                 return
             reached(Place.AFTER_RENDERED)
             await self._measure(job)

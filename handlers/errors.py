@@ -17,6 +17,7 @@ from storage.domain import Refused
 
 router = Router(name=__name__)
 
+_SCREENS = frozenset({"refused.queue-full", "refused.being-forgotten"})  # with buttons that mend it
 _WITH_EXAMPLES = frozenset({"prompt-empty", "prompt-nothing-to-draw"})
 
 
@@ -51,8 +52,8 @@ async def refused(event: ErrorEvent, actor: Actor, say: Say, screen: Screen) -> 
         raise error
     if event.update.callback_query and not error.values:
         return Toast(error.code, alert=True)
-    if error.code == "refused.queue-full":
-        await screen(actor, error.code, error.values)  # with what is on its way, and a button to stop each
+    if error.code in _SCREENS:
+        await screen(actor, error.code, error.values)
     else:
         await say(actor, error.code, error.values)
     return Toast("toast.look-below") if event.update.callback_query else None

@@ -8,7 +8,7 @@ from aiogram.fsm.state import State
 from aiogram.fsm.storage.base import StorageKey
 
 from engine.requests import Request
-from storage.domain import Job, Picture, Submitted, User, Wish
+from storage.domain import Erasure, Job, Picture, Submitted, User, Wish
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,12 @@ class Show(Protocol):
 class Screen(Protocol):
     """Owe the person a message by the key of its text; some are drawn from SQL at the moment they are sent.
 
-    `edit`: it takes the place of the message that was pressed.
+    `edit`: it takes the place of the message that was pressed.  `reply`: it comes under that message.
     """
 
-    async def __call__(self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False) -> None: ...
+    async def __call__(
+        self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False, reply: bool = False
+    ) -> None: ...
 
 
 class Ask(Protocol):
@@ -189,6 +191,39 @@ class SendFile(Protocol):
     """Send picture `index` of a job (0: the whole sheet) as a file; return False if it is on its way, or has just come."""
 
     async def __call__(self, actor: Actor, job: Job, index: int) -> bool: ...
+
+
+class Export(Protocol):
+    """Owe the person all that is theirs as files; return False, and say so, if it is on its way already."""
+
+    async def __call__(self, actor: Actor) -> bool: ...
+
+
+class Forget(Protocol):
+    """Note that a person wants to be forgotten, and cancel what they have under way; asked again, it is the same wish."""
+
+    async def __call__(self, user: User) -> Erasure: ...
+
+
+class KeepAll(Protocol):
+    """Take that wish back; return False if there is none."""
+
+    async def __call__(self, user: User) -> bool: ...
+
+
+class FindErasure(Protocol):
+    """Find what a receipt stands for: a wish of this person's, or one that is done and so nobody's."""
+
+    async def __call__(self, user: User, receipt: str) -> Erasure | None: ...
+
+
+class Report(Protocol):
+    """Keep what a person says of picture `index` of a job (0: the whole sheet); return False if they said so before.
+
+    The job is theirs, or its pictures are in this chat. Raises: Refused.
+    """
+
+    async def __call__(self, actor: Actor, job: str, index: int, reason: str) -> bool: ...
 
 
 @dataclass(frozen=True)

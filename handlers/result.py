@@ -9,7 +9,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 
 from engine import catalog
 from engine.requests import Request, TextToImage, Upscale, from_json, new_seed
-from handlers import edits, ways
+from handlers import edits, report, ways
 from handlers.ports import Actor, FindJob, FindParent, FindSeed, SendFile, Show, Submit, Toast
 from storage.domain import Job, Picture, Refused
 
@@ -57,6 +57,7 @@ def keyboard(
     rows.append([*last, *ways.button(job, request.family, lanes, label)])
     if index:
         rows += edits.rows(pictures[index - 1].public_id, request.family, lanes, label)
+    rows.append([report.button(job.public_id, index, label)])
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
 

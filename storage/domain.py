@@ -339,6 +339,38 @@ class NewNotice:
 
 
 @dataclass(frozen=True)
+class Holdings:
+    """How much is kept of one person: pictures, jobs, what the bot said, files in the media store."""
+
+    pictures: int
+    jobs: int
+    notices: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """A person's wish to be forgotten; once done (`done_at`) it belongs to nobody.
+
+    stopped: jobs that it cancelled.  erased: how much was deleted, once it was.  files_left: still to be removed.
+    """
+
+    id: int
+    public_id: str
+    bot_id: int
+    user_id: int | None
+    stopped: int
+    asked_at: float
+    due_at: float
+    done_at: float | None
+    erased: Holdings
+    files_left: int = 0
+
+
+REPORTS = ("unsafe", "person", "wrong", "other")  # what may be said of a picture
+
+
+@dataclass(frozen=True)
 class InboxUpdate:
     id: int
     bot_id: int

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -27,7 +28,8 @@ class MediaStore:
         media_id = hashlib.sha256(data).hexdigest() + suffix
         path = self._path(media_id)
         with _reaching():
-            if self._fs.exists(path):
+            if self._local and self._fs.exists(path):
+                os.utime(path)  # whoever is about to remove it as unused must see that it is wanted again
                 return media_id
             self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             if self._local:
@@ -45,10 +47,17 @@ class MediaStore:
                 raise MediaMissing(media_id) from error
         return data
 
-    def remove(self, media_id: str) -> None:
-        """Drop the bytes of a media id; what is not there is gone already."""
-        with contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(media_id))
+    def remove(self, media_id: str, untouched_s: float = 0.0) -> bool:
+        """Drop the bytes of a media id; return False, and keep them, if they were put within the last `untouched_s`.
+
+        What is not there is gone already. Raises: MediaAway.
+        """
+        path = self._path(media_id)
+        with _reaching(), contextlib.suppress(FileNotFoundError):
+            if untouched_s and time.time() - self._fs.modified(path).timestamp() < untouched_s:
+                return False
+            self._fs.rm_file(path)
+        return True
 
     def _path(self, media_id: str) -> str:
         return f"{self._root}/{media_id[:2]}/{media_id}"

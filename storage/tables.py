@@ -8,6 +8,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState, remarks_from_json
 
+MEDIA_ID_LENGTH = 80  # of a column that names a file of the media store, and of no other: so a deletion finds them all
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(
@@ -132,7 +134,7 @@ class PictureRow(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
     job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
     ordinal: Mapped[int]
-    media_id: Mapped[str] = mapped_column(String(80))
+    media_id: Mapped[str] = mapped_column(String(MEDIA_ID_LENGTH))
     seed: Mapped[int] = mapped_column(BigInteger)
     width: Mapped[int]
     height: Mapped[int]
@@ -140,12 +142,12 @@ class PictureRow(Base):
     operation: Mapped[str] = mapped_column(String(32))
     favourite: Mapped[bool] = mapped_column(default=False)
     words: Mapped[str | None] = mapped_column(Text)  # of the prompt, as a search compares them
-    thumbnail_id: Mapped[str | None] = mapped_column(String(80))
+    thumbnail_id: Mapped[str | None] = mapped_column(String(MEDIA_ID_LENGTH))
     chat_id: Mapped[int | None] = mapped_column(BigInteger)
     message_id: Mapped[int | None] = mapped_column(BigInteger)
     album: Mapped[str | None] = mapped_column(String(64))
     caption: Mapped[str | None] = mapped_column(Text)
-    mask_id: Mapped[str | None] = mapped_column(String(80))
+    mask_id: Mapped[str | None] = mapped_column(String(MEDIA_ID_LENGTH))
     created_at: Mapped[float]
 
     def to_picture(self) -> Picture:
@@ -191,12 +193,12 @@ class NoticeRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(16), unique=True)
     bot_id: Mapped[int] = mapped_column(BigInteger)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"), index=True)  # a deletion looks for these two
     chat_id: Mapped[int] = mapped_column(BigInteger)
     key: Mapped[str] = mapped_column(String(64))
     params: Mapped[str] = mapped_column(Text, default="{}")
     dedupe_key: Mapped[str] = mapped_column(String(160), unique=True)
-    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), index=True)
     picture_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"), index=True)
     edit_message_id: Mapped[int | None] = mapped_column(BigInteger)
     reply_to_message_id: Mapped[int | None] = mapped_column(BigInteger)
@@ -281,6 +283,52 @@ class DialogRow(Base):
     state: Mapped[str | None] = mapped_column(String(120))
     data: Mapped[str] = mapped_column(Text, default="{}")
     expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class ErasureRow(Base):
+    """A person's wish to be forgotten. Once done it names nobody: what stays is a receipt, with times and numbers alone."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (Index(None, "done_at", "due_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(16), unique=True)
+    bot_id: Mapped[int] = mapped_column(BigInteger)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"), unique=True)
+    stopped: Mapped[int] = mapped_column(default=0)
+    pictures: Mapped[int] = mapped_column(default=0)
+    jobs: Mapped[int] = mapped_column(default=0)
+    notices: Mapped[int] = mapped_column(default=0)
+    files: Mapped[int] = mapped_column(default=0)
+    asked_at: Mapped[float]
+    due_at: Mapped[float]
+    done_at: Mapped[float | None]
+
+
+class ErasedFileRow(Base):
+    """A file that is still to be removed from the media store, unless somebody has the same: of who is forgotten, mostly.
+
+    Without an erasure it is of a drawing that its person cancelled at the last moment.
+    """
+
+    __tablename__ = "erased_file"
+
+    media_id: Mapped[str] = mapped_column(String(MEDIA_ID_LENGTH), primary_key=True)
+    erasure_id: Mapped[int | None] = mapped_column(ForeignKey("erasure.id"), index=True)
+
+
+class ReportRow(Base):
+    """Somebody says that a picture is not as it should be; once a person and picture (0: the whole sheet)."""
+
+    __tablename__ = "report"
+    __table_args__ = (UniqueConstraint("job_id", "picture", "user_id"), Index(None, "at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), index=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
+    picture: Mapped[int]
+    reason: Mapped[str] = mapped_column(String(16))
+    at: Mapped[float]
 
 
 class LeaseRow(Base):

@@ -4,13 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
 from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, new_public_id, remarks_to_json
 from storage.errors import LostLease, NotFound
-from storage.tables import AuditRow, DeliveryRow, InboxRow, JobRow, QuotaLedgerRow, TimingRow, UserRow
+from storage.tables import AuditRow, DeliveryRow, ErasureRow, InboxRow, JobRow, QuotaLedgerRow, TimingRow, UserRow
 from storage.word import send_word
 
 # Made once, with names for what changes: building a statement costs as much as running it.
@@ -59,16 +59,21 @@ _BEFORE_SUBMIT = select(
     select(TimingRow.p90)
     .where(TimingRow.family == bindparam("family"), TimingRow.lane == bindparam("lane"), TimingRow.size == bindparam("size"))
     .scalar_subquery(),
+    select(ErasureRow.id).where(ErasureRow.user_id == bindparam("user_id")).scalar_subquery(),
 )
 
 
 @dataclass(frozen=True)
 class BeforeSubmit:
-    """The job of this wish if it is known, how many jobs the person has under way, and the queue's p90 in seconds."""
+    """The job of this wish if it is known, how many jobs the person has under way, and the queue's p90 in seconds.
+
+    leaving: the person wants to be forgotten.
+    """
 
     known: Job | None
     active: int
     p90: float | None
+    leaving: bool
 
 
 class JobRepository:
@@ -104,6 +109,15 @@ class JobRepository:
             raise NotFound(f"job {public_id}")
         return row.to_job()
 
+    async def shown(self, public_id: str, user_id: int, chat_id: int) -> Job:
+        """Return a drawn job that is this person's, or whose pictures are in this chat. Raises: NotFound."""
+        here = or_(JobRow.user_id == user_id, JobRow.chat_id == chat_id)
+        query = select(JobRow).where(JobRow.public_id == public_id, here, JobRow.rendered_at.is_not(None))
+        row = await self._session.scalar(query)
+        if row is None:
+            raise NotFound(f"job {public_id}")
+        return row.to_job()
+
     async def by_dedupe_key(self, dedupe_key: str) -> Job | None:
         row = await self._session.scalar(_BY_KEY, {"key": dedupe_key})
         return row.to_job() if row else None
@@ -111,8 +125,8 @@ class JobRepository:
     async def before_submit(self, new_key: str, user_id: int, queue: tuple[str, str], size: str) -> "BeforeSubmit":
         """Read at once what accepting a job depends on."""
         values = {"key": new_key, "user_id": user_id, "family": queue[0], "lane": queue[1], "size": size}
-        known, active, p90 = (await self._session.execute(_BEFORE_SUBMIT, values)).one()
-        return BeforeSubmit(await self.get(known) if known is not None else None, active, p90)
+        known, active, p90, erasure = (await self._session.execute(_BEFORE_SUBMIT, values)).one()
+        return BeforeSubmit(await self.get(known) if known is not None else None, active, p90, erasure is not None)
 
     async def finished_of_button(self, button: str) -> int:
         """How many jobs of this button have ended: the n of the next press's key."""

@@ -198,6 +198,11 @@ class NoticeRepository:
         state = await self._session.scalar(select(NoticeRow.state).where(NoticeRow.id == notice_id))
         return SendState(state) if state else None
 
+    async def is_owed(self, user_id: int, key: str) -> bool:
+        """Whether a notice with this key is on its way to this person."""
+        owed = exists().where(NoticeRow.user_id == user_id, NoticeRow.key == key, NoticeRow.state.not_in(_ENDED))
+        return bool(await self._session.scalar(select(owed)))
+
     async def settled_count(self, prefix: str, older_s: float = 0.0) -> int:
         """How many notices whose dedupe key begins so were settled, at least `older_s` ago: the n of the next press's key."""
         recently = NoticeRow.sent_at > db_now() - older_s if older_s else false()

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import ColumnElement, case, distinct, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.database import db_now
 from storage.domain import InboxState, JobState
-from storage.tables import InboxRow, JobRow, UserRow, WorkerRow
+from storage.tables import InboxRow, JobRow, PictureRow, ReportRow, UserRow, WorkerRow
 
 _SAMPLE = 5000  # newest drawings that percentiles are taken of
 
@@ -47,6 +48,17 @@ class Spread:
     count: int
     p50: float
     p90: float
+
+
+@dataclass(frozen=True)
+class ReportSeen:
+    """A report: of picture `picture` of a job (0: of all of them), and the file of that one, or of the first."""
+
+    reason: str
+    age_s: float
+    job: str
+    picture: int
+    media_id: str | None
 
 
 class StatsRepository:
@@ -117,6 +129,27 @@ class StatsRepository:
         )
         return {str(error): int(count) for error, count in rows}
 
+    async def reports(self, within_s: float) -> dict[str, tuple[int, int]]:
+        """By what was said of pictures: how many reports came lately, and how many there are."""
+        lately = func.sum(case((ReportRow.at > db_now() - within_s, 1), else_=0))
+        rows = await self._session.execute(
+            select(ReportRow.reason, lately, func.count())
+            .group_by(ReportRow.reason)
+            .order_by(func.count().desc(), ReportRow.reason)
+        )
+        return {str(reason): (int(new), int(count)) for reason, new, count in rows}
+
+    async def newest_reports(self, limit: int) -> list[ReportSeen]:
+        """The pictures that were reported last."""
+        rows = await self._session.execute(
+            select(ReportRow.reason, db_now() - ReportRow.at, JobRow.public_id, ReportRow.picture, PictureRow.media_id)
+            .join(JobRow, JobRow.id == ReportRow.job_id)
+            .outerjoin(PictureRow, (PictureRow.job_id == JobRow.id) & (PictureRow.ordinal == _first(ReportRow.picture)))
+            .order_by(ReportRow.id.desc())
+            .limit(limit)
+        )
+        return [ReportSeen(reason, max(0.0, float(age)), job, picture, media_id) for reason, age, job, picture, media_id in rows]
+
     async def people(self, within_s: float) -> int:
         """How many people asked for something lately."""
         found = await self._session.scalar(
@@ -138,6 +171,11 @@ class StatsRepository:
             waited.setdefault(f"{family}.{lane}", []).append(float(waited_s or 0))
             drawn.setdefault(f"{family}.{lane}", []).append(float(drawn_s or 0))
         return {queue: (_spread(waited[queue]), _spread(drawn[queue])) for queue in sorted(waited)}
+
+
+def _first(picture: InstrumentedAttribute[int]) -> ColumnElement[int]:
+    """The ordinal of a picture that is counted from 1; of a whole sheet the first."""
+    return case((picture > 0, picture - 1), else_=0)
 
 
 def _spread(seconds: Sequence[float]) -> Spread:

@@ -40,6 +40,10 @@ class UserRepository:
         found = (await self._session.execute(_FIND, {"bot_id": bot_id, "telegram_id": telegram_id})).one_or_none()
         return UserRow(**found._mapping).to_user() if found else None
 
+    async def get(self, user_id: int) -> User:
+        row = await self._session.get_one(UserRow, user_id, populate_existing=True)
+        return row.to_user()
+
     async def languages(self, user_ids: Collection[int]) -> dict[int, str]:
         """Return the language of each of these people: the one they chose, or else that of their Telegram."""
         rows = await self._session.scalars(select(UserRow).where(UserRow.id.in_(user_ids)))

@@ -72,7 +72,16 @@ async def test_a_forged_button_opens_a_window_with_words(house: House, name: str
     assert await house.jobs() == 0
 
 
-ACTIONS = ("v1:open:{}:1", "v1:file:{}:1", "v1:again:{}:0", "v1:same:{}:0", "v1:careful:{}:0", "v1c:{}")
+ACTIONS = (
+    "v1:open:{}:1",
+    "v1:file:{}:1",
+    "v1:again:{}:0",
+    "v1:same:{}:0",
+    "v1:careful:{}:0",
+    "v1c:{}",
+    "v1r:{}:0:",
+    "v1r:{}:1:unsafe",
+)
 
 
 @pytest.mark.parametrize("data", ACTIONS)
@@ -91,10 +100,11 @@ async def test_c5_another_persons_job_is_as_absent_as_none(house: House, data: s
 async def test_a_picture_that_the_job_does_not_have_is_absent(house: House, action: str, index: int) -> None:
     job = await drawn(house)
     assert NOT_YOURS in (await press(house, f"v1:{action}:{job.public_id}:{index}"))["text"]
+    assert NOT_YOURS in (await press(house, f"v1r:{job.public_id}:{index}:unsafe"))["text"]
 
 
 @pytest.mark.parametrize("to", [JobState.FAILED, JobState.CANCELLED, JobState.QUEUED])
-@pytest.mark.parametrize("data", ["v1:open:{}:1", "v1:open:{}:0", "v1:file:{}:1", "v1:file:{}:0"])
+@pytest.mark.parametrize("data", ["v1:open:{}:1", "v1:open:{}:0", "v1:file:{}:1", "v1:file:{}:0", "v1r:{}:0:unsafe"])
 async def test_c7_a_job_without_pictures_has_none_to_show(house: House, to: JobState, data: str) -> None:
     job = await house.store.job(house.post.user)
     if to != JobState.QUEUED:
@@ -152,6 +162,25 @@ async def test_c11_a_button_of_anothers_picture_in_a_group_is_refused(house: Hou
     answer = await press(house, f"v1:again:{job.public_id}:0", message=message, **{"from": boris})
     assert NOT_YOURS in answer["text"]
     assert await house.jobs() == 1
+
+
+async def test_a_picture_in_a_group_is_reported_by_whoever_sees_it_and_nobody_else(house: House) -> None:
+    job = await drawn(house)
+    message = {"message_id": 5, "date": 1, "chat": GROUP, "text": "x"}
+    boris = {"id": 99, "is_bot": False, "first_name": "Boris"}
+    assert NOT_YOURS in (await press(house, f"v1r:{job.public_id}:1:", message=message, **{"from": boris}))["text"]
+    await house.store.sql("UPDATE job SET chat_id = :id", id=GROUP["id"])
+    assert "Thank you" in (await press(house, f"v1r:{job.public_id}:1:", message=message, **{"from": boris}))["text"]
+    assert "already" in (await press(house, f"v1r:{job.public_id}:1:", message=message, **{"from": boris}))["text"]
+    assert await house.store.sql("SELECT picture, reason FROM report") == [(1, "other")]
+
+
+@pytest.mark.parametrize("data", ["v1p:export", "v1p:forget", "v1x:yes:", "v1x:no:", "v1x:undo:"])
+async def test_what_is_ones_own_is_not_for_a_group(house: House, data: str) -> None:
+    message = {"message_id": 5, "date": 1, "chat": GROUP, "text": "x"}
+    assert NOT_YOURS in (await press(house, data, message=message))["text"]
+    assert await house.store.sql("SELECT * FROM erasure") == []
+    assert await house.store.sql("SELECT * FROM notice") == []
 
 
 async def test_c12_a_press_that_is_too_old_to_answer_still_counts(house: House) -> None:

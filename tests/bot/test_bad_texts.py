@@ -167,7 +167,9 @@ async def test_who_did_not_ask_is_not_answered(house: House, name: str) -> None:
     assert await house.jobs() == 0
 
 
-@pytest.mark.parametrize("text", ["/history", "/history red star", "/Settings", "/lang", "/queue"])
+@pytest.mark.parametrize(
+    "text", ["/history", "/history red star", "/Settings", "/lang", "/queue", "/privacy", "/export", "/forget"]
+)
 async def test_what_is_ones_own_is_shown_in_no_group_and_the_way_to_it_is_told(house: House, text: str) -> None:
     await house.gets({"message": house.last()["message"] | {"chat": GROUP, "text": text}})
     owed = await house.store.sql("SELECT chat_id, key FROM notice")

@@ -105,6 +105,9 @@ WRONG: dict[str, list[tuple[str, Mapping[str, str]]]] = {  # setting -> commands
         f"LIMIT_{name.upper()}": [("run", {f"LIMIT_{name.upper()}": value}) for value in ("soon", "0")]
         for name in LimitSettings.model_fields
     },
+    "PRIVACY_GRACE_S": [("run", {"PRIVACY_GRACE_S": value}) for value in ("soon", "-1", "inf")],
+    "PRIVACY_PART_MB": [("run", {"PRIVACY_PART_MB": value}) for value in ("0", "2001")],
+    "PRIVACY_CONTACT": [("run", {"PRIVACY_CONTACT": "x" * 201})],
     "DRAW_FAMILY": [("run", {"DRAW_FAMILY": "kandinsky-9"})],
     "DRAW_LANES": [("run", {"DRAW_LANES": value}) for value in ("base,turbo", "flash;base", "base")],
     "WORKER_FAMILY": [("worker", {"WORKER_FAMILY": "kandinsky-9"}), ("worker", {"WORKER_FAMILY": "kandinsky-3.1"})],

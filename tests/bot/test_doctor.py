@@ -45,6 +45,7 @@ async def test_where_all_is_well_every_line_says_ok(examine: Examine, tmp_path: 
     assert [str(finding) for finding in found.values() if not finding.ok] == []
     assert "@kandinsky_bot" in found["token"].said
     assert "writable, at revision" in found["database"].said
+    assert found["reports"].said == "0 pictures were reported in 24 hours, 0 ever"
     assert not list((tmp_path / "pictures").rglob("*.probe"))
     assert not list((tmp_path / "bells").iterdir())
 

@@ -195,5 +195,5 @@ async def test_a_screen_speaks_the_language_that_was_chosen(post: Post) -> None:
 
 @pytest.mark.parametrize("key", sorted(SCREENS))
 async def test_every_screen_is_drawn_for_a_person_without_anything(post: Post, key: str) -> None:
-    shown = await _shows(post, key, page=1, family="kandinsky-nano", limit=1, value=1)
+    shown = await _shows(post, key, page=1, family="kandinsky-nano", limit=1, value=1, grace_s=60, receipt="none")
     assert shown.text

@@ -1,5 +1,6 @@
 """The table that an operator reads."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bot.cli import main
 from bot.stats import gather, render
 from storage.domain import JobState, WorkerState
+from storage.repositories.reports import ReportRepository
 from storage.repositories.workers import WorkerRepository
 from tests.storage.made import BOT, FAMILY, LANES, Store
 
@@ -20,6 +22,8 @@ async def test_the_table_shows_what_goes_on(store: Store) -> None:
     await store.finish(failed, JobState.FAILED, refund=True)
     await store.update(1, 10)
     async with store.database.begin() as session:
+        await ReportRepository(session).add(user.id, failed.id, 0, "unsafe")
+    async with store.database.begin() as session:
         await WorkerRepository(session).seen("host:1", FAMILY, LANES, "cuda:0", WorkerState.DRAWING)
     table = render(await gather(store.database))
     lines = [" ".join(line.split()) for line in table.splitlines()]
@@ -30,6 +34,8 @@ async def test_the_table_shows_what_goes_on(store: Store) -> None:
     assert any(line.startswith(f"{FAMILY}.flash 2 0") for line in lines)
     assert any(line.startswith(f"{FAMILY} flash,base cuda:0 drawing") for line in lines)
     assert any(line.startswith(f"{FAMILY}.flash 1") for line in lines)
+    assert "unsafe 1 1" in lines
+    assert any(re.fullmatch(rf"unsafe \S+ s {failed.public_id} all deleted", line) for line in lines)
     assert any(line.startswith(f"{BOT} 1 ") for line in lines)
 
 

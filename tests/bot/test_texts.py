@@ -15,7 +15,7 @@ from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
 from engine.requests import LanguageRequest, TextToImage, kinds
 from storage.decode import REASONS
-from storage.domain import BEAUTIFY, MASK_CHANGES
+from storage.domain import BEAUTIFY, MASK_CHANGES, REPORTS
 from storage.domain import FORMS as FORMS_OF_RESULTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -88,6 +88,7 @@ def _made_keys() -> set[str]:
         families |= {f"settings.delivery-{form}", f"button.delivery-{form}"}
     for when in BEAUTIFY:
         families |= {f"settings.beautify-{when}", f"button.beautify-{when}"}
+    families |= {f"button.report-{reason}" for reason in REPORTS}
     families |= {f"upload.{reason}" for reason in REASONS}
     families |= {f"kind.{each.kind}" for each in kinds() if each is not TextToImage and not issubclass(each, LanguageRequest)}
     families |= {f"button.mask-{action}" for action in ("look", "use", *MASK_CHANGES)}
@@ -129,7 +130,7 @@ def test_every_key_made_from_parts_is_known_here() -> None:
     chosen = {f"{group}.{name}-" for group in ("settings", "button") for name in ("language", "delivery", "beautify")} | {
         "button.mask-"
     }
-    assert made == {"command.", "failed.", "refused.", "upload.", "kind."} | chosen
+    assert made == {"command.", "failed.", "refused.", "upload.", "kind.", "button.report-"} | chosen
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGS["en"]))

@@ -1,5 +1,6 @@
 """Picture files by content."""
 
+import datetime
 import hashlib
 import os
 from pathlib import Path
@@ -83,3 +84,25 @@ def test_a_store_out_of_reach_or_full_has_one_error(tmp_path: Path, error: Excep
         media.put(DATA, ".png")
     with pytest.raises(MediaAway):
         media.get("ab.png")
+
+
+def test_what_was_put_again_just_now_is_not_removed_as_old(tmp_path: Path) -> None:
+    media = MediaStore(str(tmp_path))
+    media_id = media.put(DATA, ".png")
+    os.utime(next(tmp_path.rglob(media_id)), (1, 1))
+    media.put(DATA, ".png")
+    assert not media.remove(media_id, untouched_s=60)
+    assert media.get(media_id) == DATA
+    os.utime(next(tmp_path.rglob(media_id)), (1, 1))
+    assert media.remove(media_id, untouched_s=60)
+    assert media.remove(media_id, untouched_s=60)  # it is gone already
+    assert _files(tmp_path) == []
+
+
+def test_an_object_store_knows_what_was_put_again(tmp_path: Path) -> None:
+    media = MediaStore("memory://again")
+    media_id = media.put(DATA, ".png")
+    media._fs.store[media._path(media_id)].modified -= datetime.timedelta(hours=1)
+    media.put(DATA, ".png")
+    assert not media.remove(media_id, untouched_s=60)
+    assert media.remove(media_id)

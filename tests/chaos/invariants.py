@@ -192,7 +192,8 @@ async def broken(
             rows = await session.execute(text("SELECT public_id, state, error_class FROM job"))
             lines += _results({job: (state, error or "") for job, state, error in rows}, results_seen)
         if media is not None:
-            stored = {str(media_id) for (media_id,) in await session.execute(text("SELECT media_id FROM picture"))}
+            names = await session.execute(text("SELECT media_id, thumbnail_id, mask_id FROM picture"))
+            stored = {str(media_id) for row in names for media_id in row if media_id is not None}
             now = (await session.scalar(select(db_now()))) or 0.0
             lines += await asyncio.to_thread(_artefacts, media, stored, now)
     return lines

@@ -10,7 +10,7 @@ from bot.masks.pencil import Drawn, pencil_mask
 from storage.domain import Refused
 
 _CLOSER = 3  # that are looked at closely
-_ALIKE = 0.5  # share of a picture that has to look as it did, where nobody said which it is
+_ALIKE, _SURE = 0.5, 0.85  # share of a picture that has to look as it did; with so much of it no other is looked at
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,6 @@ def recognise(picture: Image.Image, known: Sequence[bytes], load: Callable[[int]
             continue
         if drawn is not None and drawn.agreement > max(most, _ALIKE):
             best, most = Recognised(index, drawn), drawn.agreement
+            if most > _SURE:
+                break
     return best or (Recognised(same[0], None) if same else None)

@@ -24,7 +24,7 @@ on two sides 41 were: `bot.recognition` looks closer and found 40 of 40. Of 200 
 """
 
 _OTHER_SHAPE = 0.12  # by which width to height may differ
-_RANKED = 12  # that are compared in full
+_RANKED = 8  # that are compared in full
 _BIT = 0.6  # of a bit of the hash, in 8-bit steps of coarse colours
 _HOPELESS = 80.0  # a trim that leaves so much is not looked at closer
 _WORST = round(0.95 * _SIDE * _SIDE)  # so many cells may differ by less
@@ -32,7 +32,7 @@ _EVEN = 6  # 8-bit steps within which a row of a frame is even
 _SMEARED = 16  # lines over which a JPEG smears a step
 _LOOKED_AT = 1280  # pixels on either side
 _PAINTED = 24  # 8-bit steps: a cell that differs by more was painted over
-_TRIMMED = (0, 2, 4, 6)  # hundredths of a side that may be missing at either end; one more or less is tried next
+_TRIMMED = (0, 3, 6)  # hundredths of a side that may be missing at either end; one more or less is tried next
 Ends = tuple[int, int]  # hundredths missing at the start and at the end
 Cells = npt.NDArray[np.float32]  # (16, 16, 3)
 

@@ -10,7 +10,7 @@ from bot.masks.pencil import Drawn, pencil_mask
 from storage.domain import Refused
 
 _CLOSER = 3  # that are looked at closely
-_ALIKE = 0.5  # share of a picture that has to look as it did, where nobody said which it is
+_ALIKE, _SURE = 0.85, 0.9  # share of a picture that has to look as it did; with so much of it no other is looked at
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ def recognise(picture: Image.Image, known: Sequence[bytes], load: Callable[[int]
             if refused.code == "refused.pencil-nothing":
                 return Recognised(index, None)
             continue
-        if drawn is not None and drawn.agreement > max(most, _ALIKE):
+        # what is cut and drawn on may be anything: on a plain picture another thing looks like paint, its own like cut off
+        if drawn is not None and not drawn.cropped and drawn.agreement > max(most, _ALIKE):
             best, most = Recognised(index, drawn), drawn.agreement
+            if most > _SURE:
+                break
     return best or (Recognised(same[0], None) if same else None)

@@ -10,7 +10,7 @@ _RED = np.array([255, 32, 32], np.float32)
 _TINT, _STRIPE = 0.42, 0.66  # how much red lies over the picture, and on every second stripe
 _GREY, _DIM = 0.6, 0.85  # how much colour and light what is not marked loses
 _STRIPES = 48  # along the longest side
-_LINE = 300  # the outline is so many times thinner than the longest side
+_LINE = 200  # the outline is so many times thinner than the longest side
 
 
 def overlay(picture: Image.Image, mask: Mask) -> Image.Image:

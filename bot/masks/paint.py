@@ -23,6 +23,7 @@ _BIN = 8  # of the histogram of paint, in Lab units
 _ONE_PEN = 16.0  # colours closer than this are one pen's
 _TWO_PENS = 30.0  # a fringe of another pen lies closer to it than this
 _PENS = 6
+_FAINT = 0.25  # of another pen's contrast: less is noise beside it
 _FRINGE = 4.0  # pixels: so far a pen's colour runs into its surroundings
 _BLOCK = 16.0  # pixels: so far a JPEG smears colours
 _SPECK = 0.006  # of the longest side, squared: less is no stroke
@@ -133,11 +134,9 @@ def _peak(values: Colours, weights: Contrast) -> Colours:
 def _runs_from(here: Mask, contrast: float, other: _Peak) -> bool:
     """Whether a colour is what another pen's edges, or a JPEG's blocks around it, show; or mere noise beside that pen."""
     count = int(here.sum())
-    if (here & other.fringe).sum() > 0.7 * count:
+    if (here & other.fringe).sum() > 0.7 * count or contrast < _FAINT * other.contrast:
         return True
-    if contrast > 0.5 * other.contrast:
-        return False
-    return count < 0.1 * other.count or bool((here & other.block).sum() > 0.7 * count)
+    return contrast < 2 * _FAINT * other.contrast and bool((here & other.block).sum() > 0.5 * count or count < 0.1 * other.count)
 
 
 def _colour(lab: Colours) -> Colour:

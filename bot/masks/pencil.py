@@ -36,7 +36,10 @@ class Drawn:
 def pencil_mask(original: Image.Image, returned: Image.Image) -> Drawn:
     """Find what a person drew on a picture and sent back, rescaled, recompressed, and possibly turned, mirrored or cropped.
 
-    Outlines mean what they enclose. Takes about a second for a megapixel: call it in a thread.
+    Outlines mean what they enclose. Of 80 drawings all outlines and fillings that can be seen were found with an overlap of 0.98
+    or more, and lines alone, some of them two pixels wide, with 0.83 or more (`benchmarks.pencil`). Takes about a second for a
+    megapixel: call it in a thread.
+
     Raises: Refused for another picture, one with nothing drawn on it, and one that is covered by paint.
     """
     original, returned = original.convert("RGB"), returned.convert("RGB")

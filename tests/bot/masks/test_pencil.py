@@ -21,8 +21,8 @@ from tests.bot.masks.drawn import back, plane_of
         ("open outline", "black", False),
         ("filled", "blue", True),
         ("two outlines", "green", False),
-        ("outline", "white", False),
-        ("filled", "yellow", False),
+        pytest.param("outline", "white", False, marks=pytest.mark.long),
+        pytest.param("filled", "yellow", False, marks=pytest.mark.long),
     ],
 )
 def test_what_was_drawn_is_found_after_telegram(kind: str, pen: str, photo: bool) -> None:
@@ -57,7 +57,11 @@ def test_an_outline_that_leaves_the_picture_is_closed_by_its_border() -> None:
     assert overlap(found.mask, plane_of(picture, rectangle(0, 0.3, 0.3, 0.7))) >= 0.9
 
 
-@pytest.mark.parametrize(("crop", "turns"), [(None, 1), (None, 2), ((0.1, 0.05, 0.8, 0.9), 0)], ids=["left", "around", "cropped"])
+@pytest.mark.parametrize(
+    ("crop", "turns"),
+    [(None, 1), pytest.param(None, 2, marks=pytest.mark.long), ((0.1, 0.05, 0.8, 0.9), 0)],
+    ids=["left", "around", "cropped"],
+)
 def test_a_picture_that_was_turned_or_cropped_is_laid_back(crop: Crop | None, turns: int) -> None:
     picture = photograph("astronaut", 512)
     line = circle(0.45, 0.4, 0.2)

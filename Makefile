@@ -58,7 +58,6 @@ bench: setup servers
 	$(BIN)/python -m benchmarks.nano
 	$(BIN)/python -m benchmarks.language
 	$(BIN)/python -m benchmarks.pencil
-	$(BIN)/python -m benchmarks.likeness
 	$(BIN)/python -m benchmarks.line
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.engine_counts

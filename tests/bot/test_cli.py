@@ -23,7 +23,7 @@ MENDABLE = {
     "no schema": (["run"], {"TELEGRAM_TOKEN": "123456:abc"}, "kandinsky-bot migrate"),
     "worker without schema": (["worker"], {}, "kandinsky-bot migrate"),
     "worker without weights": (["worker", "--family", "kandinsky-3.1"], {}, "weights of kandinsky-3.1"),
-    "unknown lane": (["worker", "--lanes", "upscale"], {}, "--lanes"),
+    "unknown lane": (["worker", "--lanes", "dream"], {}, "--lanes"),
     "database": (["migrate"], {"DATABASE_URL": "nonsense"}, "DATABASE_URL"),
     "port": (["demo", "--port", "99999"], {}, "--port"),
     "negative port": (["demo", "--port", "-1"], {}, "--port"),

@@ -111,7 +111,7 @@ WRONG: dict[str, list[tuple[str, Mapping[str, str]]]] = {  # setting -> commands
     "DRAW_FAMILY": [("run", {"DRAW_FAMILY": "kandinsky-9"})],
     "DRAW_LANES": [("run", {"DRAW_LANES": value}) for value in ("base,turbo", "flash;base", "base")],
     "WORKER_FAMILY": [("worker", {"WORKER_FAMILY": "kandinsky-9"}), ("worker", {"WORKER_FAMILY": "kandinsky-3.1"})],
-    "WORKER_LANES": [("worker", {"WORKER_LANES": "flash,upscale"}), ("worker", {"WORKER_LANES": ","})],
+    "WORKER_LANES": [("worker", {"WORKER_LANES": "flash,dream"}), ("worker", {"WORKER_LANES": ","})],
     "WORKER_DEVICE": [("worker", {"WORKER_DEVICE": value}) for value in ("gpu", "cuda:one")],
     "WORKER_MEMORY": [("worker", {"WORKER_MEMORY": "tiny"})],
     "WORKER_LORAS": [("worker", {"WORKER_LORAS": "none.safetensors:0.5"})],
@@ -135,7 +135,7 @@ def test_two_settings_that_do_not_fit_are_named(run: Run) -> None:
     assert "JOB_LEASE_S" in run("run", {"JOB_LEASE_S": "5", "JOB_RENEW_S": "4"})
 
 
-@pytest.mark.parametrize(("option", "value"), [("family", "kandinsky-9"), ("lanes", "upscale"), ("device", "gpu")])
+@pytest.mark.parametrize(("option", "value"), [("family", "kandinsky-9"), ("lanes", "dream"), ("device", "gpu")])
 def test_an_option_goes_before_its_setting(run: Run, option: str, value: str) -> None:
     assert f"WORKER_{option.upper()}" in run("worker", {"WORKER_FAMILY": "kandinsky-nano"}, f"--{option}", value)
 

@@ -20,7 +20,7 @@ BAD: dict[str, tuple[Act, str, str]] = {
     ),
     "4,096 emoji": (lambda p: p.says("🙂" * 2048), "at most 2000", "не больше 2000"),
     "control characters": (lambda p: p.says("\x00\x01\x07\x1b"), "words", "слов"),
-    "sticker": (lambda p: p.sends_sticker(), "sticker", "стикер"),
+    "sticker": (lambda p: p.sends_sticker(), "no picture that I can read", "не картинка"),
     "voice": (lambda p: p.sends_voice(), "cannot listen", "Слушать"),
     "video": (lambda p: p.sends_video(), "video", "видео"),
     "location": (lambda p: p.sends_location(), "words only", "только слова"),

@@ -162,7 +162,7 @@ async def test_cancel_ends_a_search(line: Line, boris: Person) -> None:
     await boris.presses("Найти", page.id)
     await boris.sees_text("Что поискать")
     await boris.says("/cancel")
-    await boris.sees_text("Поиск закончен")
+    await boris.sees_text("оставим это")
     await boris.says("синий круг")
     assert "синий круг" in (await boris.sees_photo()).text
 

@@ -171,7 +171,7 @@ _MORE_BIG_EXAMPLES = MappingProxyType(
 NANO = Family(
     name="kandinsky-nano",
     title="Kandinsky nano",
-    kinds=(TextToImage.kind, ImageToImage.kind, Inpaint.kind, Outpaint.kind, Upscale.kind, Beautify.kind, Translate.kind),
+    kinds=tuple(each.kind for each in (TextToImage, ImageToImage, Inpaint, Outpaint, KeepOutline, Upscale, Beautify, Translate)),
     lanes=("flash", "base", "edit", "upscale", "language"),
     unets=MappingProxyType(
         {

@@ -162,7 +162,7 @@ MODES: dict[str, tuple[str, str, tuple[Argument, ...]]] = {  # command: kind of 
     "translate": ("translate", "write a prompt in English", (_argument("prompt", metavar="TEXT"),)),
 }
 _WRITES = ("beautify", "translate")
-_NANO_SERVES = ("draw", *_WRITES)
+_NANO_SERVES = ("draw", "img2img", "inpaint", "outpaint", "outline", "upscale", *_WRITES)
 _CHANGES = {"memory": "memory", "lora": "loras", "judge": "judge"}  # of how a family is loaded
 
 

@@ -14,6 +14,7 @@ from engine.pipelines.registry import PIPELINES
 from engine.requests import kinds
 from tests.engine.conftest import use_small_sizes, write_every_mode
 
+BIG = ("--family", "kandinsky-3.1")
 COMMANDS = {  # the mode and the size of its picture
     "draw": (["draw", "a big red circle", "--family", "kandinsky-3.1"], (128, 128)),
     "draw with care": (
@@ -21,15 +22,15 @@ COMMANDS = {  # the mode and the size of its picture
         (192, 128),
     ),
     "panorama": (["draw", "a circle", "--family", "kandinsky-3.1", "--size", "512x128"], (512, 128)),
-    "img2img": (["img2img", "a.png", "a circle", "--steps", "4", "--strength", "0.5"], (150, 100)),
+    "img2img": (["img2img", "a.png", "a circle", *BIG, "--steps", "4", "--strength", "0.5"], (150, 100)),
     "refine": (["refine", "a.png", "a circle", "--timesteps", "229"], (150, 100)),
     "vary": (["vary", "a.png", "--steps", "2"], (128, 128)),
     "mix": (["mix", "a.png", "m.png", "a circle", "--weights", "1,0.5", "--steps", "2"], (128, 128)),
-    "inpaint": (["inpaint", "a.png", "m.png", "a circle", "--steps", "2", "--dilation", "2", "--feather", "3"], (150, 100)),
-    "outpaint": (["outpaint", "a.png", "--left", "30", "--zoom", "1.5", "--steps", "2"], (255, 150)),
-    "outline": (["outline", "a.png", "a circle", "--hint", "canny", "--steps", "2"], (150, 100)),
+    "inpaint": (["inpaint", "a.png", "m.png", "a circle", *BIG, "--steps", "2", "--dilation", "2", "--feather", "3"], (150, 100)),
+    "outpaint": (["outpaint", "a.png", *BIG, "--left", "30", "--zoom", "1.5", "--steps", "2"], (255, 150)),
+    "outline": (["outline", "a.png", "a circle", *BIG, "--hint", "canny", "--steps", "2"], (150, 100)),
     "regions": (["regions", "m.png", "a circle", "--steps", "2"], (128, 128)),
-    "upscale": (["upscale", "a.png", "--scale", "2"], (300, 200)),
+    "upscale": (["upscale", "a.png", *BIG, "--scale", "2"], (300, 200)),
     "beautify": (["beautify", "a circle", "--family", "kandinsky-3.1"], None),
     "translate": (["translate", "круг", "--family", "kandinsky-3.1"], None),
 }
@@ -102,7 +103,7 @@ def test_without_weights_a_mode_says_in_one_line_what_to_do(
 def test_what_inpainting_leaves_alone_is_the_same_in_the_file(shell: Shell, monkeypatch: pytest.MonkeyPatch, weights: Path):
     use_small_sizes(monkeypatch, weights)
 
-    assert shell("inpaint", "a.png", "m.png", "a circle", "--steps", "2")[0] == 0
+    assert shell("inpaint", "a.png", "m.png", "a circle", *BIG, "--steps", "2")[0] == 0
 
     before, after, mask = (np.asarray(Image.open(name)) for name in ("a.png", "kandinsky.png", "m.png"))
     assert np.array_equal(before[mask == 0], after[mask == 0])

@@ -15,7 +15,8 @@ router = Router(name=__name__)
 
 MODES = (variation, inpaint, extend, outline, mix, upscale)
 EDITS = {action: edit for mode in MODES for action, edit in mode.EDITS.items()}
-_ROWS = (("vary", "wander"), ("inpaint", "extend"), ("outline", "mix"), ("up2", "up4"))
+_SHOWN = ("vary", "wander", "inpaint", "extend", "outline", "mix", "up2", "up4")
+_COLUMNS = 2
 _AT_ONCE = frozenset(action for action, edit in EDITS.items() if not edit.asks)
 
 
@@ -26,7 +27,8 @@ def possible(family: str, lanes: Collection[str] | None) -> bool:
 
 def rows(picture: str, family: str, lanes: Collection[str] | None, label: Label) -> list[list[InlineKeyboardButton]]:
     """Draw what can be made of a picture."""
-    return buttons(_ROWS, EDITS, picture, family, lanes, label)
+    here = [action for action in _SHOWN if served(family, EDITS[action], lanes)]
+    return buttons([here[at : at + _COLUMNS] for at in range(0, len(here), _COLUMNS)], EDITS, picture, family, lanes, label)
 
 
 @router.callback_query(EditButton.filter(F.action.in_(_AT_ONCE)))

@@ -72,9 +72,12 @@ class Marks:
     def read(self, picture: Picture, file: Path) -> Mask:
         """What a file marks, drawn on the picture or a mask of its own; call it in a thread. Raises: Refused, RequestError."""
         returned = Image.open(file)
-        if looks_like_mask(returned):
-            return file_mask(returned, (picture.width, picture.height)).mask
-        return pencil_mask(self._open(picture.media_id), returned).mask
+        try:
+            return pencil_mask(self._open(picture.media_id), returned).mask
+        except Refused as refused:  # a mask is tried last: a picture on white paper looks like one
+            if refused.code != "refused.pencil-other" or not looks_like_mask(returned):
+                raise
+        return file_mask(returned, (picture.width, picture.height)).mask
 
     def _shown(self, picture: Picture, mask: Mask) -> bytes:
         shown = overlay(self._open(picture.media_id), mask)

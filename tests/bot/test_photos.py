@@ -2,13 +2,15 @@
 
 import io
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from bot.marking import EditorDesk, Marks
+from sandbox.pencil import Stroke, circle
 from sandbox.person import Person
 from sandbox.shown import Shown
 from storage.errors import NotFound
@@ -110,6 +112,20 @@ async def test_a_mask_is_looked_at_changed_and_used(full_house: House) -> None:
     assert 25 <= left < 40
     assert 120 < right <= 135
     assert (top < 40, bottom > 140) == (True, True)
+
+
+async def test_a_pencil_on_white_paper_is_no_mask_file(full_house: House) -> None:
+    canvas = Image.new("RGB", (320, 320), "white")
+    ImageDraw.Draw(canvas).ellipse((20, 110, 120, 210), fill="red")
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG")
+    photo = await full_house.anna.sends_photo(buffer.getvalue())
+    await full_house.gets(full_house.last())
+    await does(full_house, presses(full_house, "Repaint"))
+    drawn = Stroke(circle(0.75, 0.5, 0.18), "#34c759")
+    preview = await does(full_house, full_house.anna.draws_on(photo.id, drawn))
+    share = int(re.findall(r"(\d+) % of the picture", preview.text)[0])
+    assert 9 <= share <= 13
 
 
 async def test_a_mask_is_remembered_for_another_try(full_house: House) -> None:

@@ -63,7 +63,7 @@ class Calls:
 
     async def send_document(self, chat_id: int, file: BufferedInputFile | str, reply_to: int | None) -> Message:
         """Send a file without a word; `file` may be the id of one that Telegram has."""
-        return await self._bot.send_document(chat_id, file, reply_parameters=_reply(reply_to))
+        return await self._bot.send_document(chat_id, file, reply_parameters=_reply(reply_to), request_timeout=_LARGE_S)
 
     async def send_archive(self, chat_id: int, file: OpenFile, caption: str) -> Message:
         """Send a large file, and close it."""

@@ -28,7 +28,7 @@ from bot.open_queues import OpenQueue, OpenQueues
 from bot.outbox import Outbox
 from bot.own_errors import OwnErrors, backoff
 from bot.presentation import as_file as without_loss
-from bot.presentation import as_photo, as_sheet
+from bot.presentation import as_photo, as_sheet, ending
 from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
@@ -383,4 +383,4 @@ def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
     """What a result looks like, one picture or a sheet, and the name of its file; call it in a thread."""
     one = without_loss if as_file else as_photo
     data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
-    return data, file_name(from_json(job.params), job.seed, "png" if as_file else "jpg")
+    return data, file_name(from_json(job.params), job.seed, ending(data))

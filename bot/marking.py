@@ -28,6 +28,7 @@ from storage.repositories.users import UserRepository
 from storage.uploads import Uploads
 
 _HALF = 128
+_SHOWN = 1280  # pixels
 _CHANGES: dict[str, Callable[[Mask], Mask]] = {"grow": algebra.grow, "shrink": algebra.shrink, "invert": algebra.invert}
 
 
@@ -39,12 +40,12 @@ class Marks:
 
     async def change(self, picture: Picture, change: str) -> None:
         """Grow, shrink or invert a picture's mask. Raises: Refused when nothing, or everything, would be left marked."""
-        mask = _CHANGES[change](await self.mask_of(picture))
-        await self.keep(picture, mask)
+        mask = await self.mask_of(picture)
+        await self.keep(picture, await asyncio.to_thread(_CHANGES[change], mask))
 
     async def keep(self, picture: Picture, mask: Mask) -> None:
         """Keep a mask with its picture. Raises: Refused for one that marks nothing, or everything."""
-        share = algebra.share(mask)
+        share = await asyncio.to_thread(algebra.share, mask)
         if share < LEAST:
             raise Refused("refused.mask-empty")
         if share > MOST:
@@ -60,14 +61,13 @@ class Marks:
     async def preview(self, picture: Picture) -> tuple[bytes, float]:
         """A picture with its mask shown over it, as JPEG, and the share that is marked. Raises: Refused if it has none."""
         mask = await self.mask_of(picture)
-        return await asyncio.to_thread(self._shown, picture, mask), algebra.share(mask)
+        return await asyncio.to_thread(self._shown, picture, mask)
 
     async def mask_of(self, picture: Picture) -> Mask:
         """The last mask of a picture. Raises: Refused if there is none."""
         if picture.mask_id is None:
             raise Refused("refused.not-found")
-        mask: Mask = np.asarray(await asyncio.to_thread(self._open, picture.mask_id)) >= _HALF
-        return mask
+        return await asyncio.to_thread(self._mask, picture.mask_id)
 
     def read(self, picture: Picture, file: Path) -> Mask:
         """What a file marks, drawn on the picture or a mask of its own; call it in a thread. Raises: Refused, RequestError."""
@@ -79,9 +79,15 @@ class Marks:
                 raise
         return file_mask(returned, (picture.width, picture.height)).mask
 
-    def _shown(self, picture: Picture, mask: Mask) -> bytes:
-        shown = overlay(self._open(picture.media_id), mask)
-        return as_photo(_data(shown))
+    def _shown(self, picture: Picture, mask: Mask) -> tuple[bytes, float]:
+        original = self._open(picture.media_id).convert("RGB")  # small enough for a screen: megapixels would take a gigabyte
+        original.thumbnail((_SHOWN, _SHOWN))
+        small = Image.fromarray(mask).resize(original.size, Image.Resampling.NEAREST)
+        return as_photo(_data(overlay(original, np.asarray(small)))), algebra.share(mask)
+
+    def _mask(self, media_id: str) -> Mask:
+        mask: Mask = np.asarray(self._open(media_id)) >= _HALF
+        return mask
 
     def _open(self, media_id: str) -> Image.Image:
         return Image.open(io.BytesIO(self._media.get(media_id)))

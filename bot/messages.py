@@ -168,7 +168,7 @@ class Messages:
         if key == "photo.offer":
             return InlineKeyboardMarkup(inline_keyboard=edits.rows(str(params["picture"]), *offered))
         if key == "extend.ask":
-            return extend.keyboard(str(params["picture"]), *offered)
+            return extend.keyboard(str(params["picture"]), label)
         if key == "ways.ask":
             return ways.keyboard(str(params["job"]), str(params["kind"]), *offered)
         if key == "ways.which":

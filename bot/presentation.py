@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from engine.recipe import encode_like, encode_marked
 
 SMALLEST_SIDE = 512  # pixels; a nano picture has 128
+LARGEST_FILE = 50_000_000  # bytes that a bot may send
 LARGEST_SIDE = 2560  # pixels that Telegram keeps of a photo
+_STAMP = 256  # pixels a side; whoever sends or enlarges a larger picture wants every pixel as it is
 _GAP = 8
 _PAPER = (255, 255, 255)
 
@@ -27,11 +29,21 @@ def as_photo(data: bytes) -> bytes:
 
 
 def as_file(data: bytes) -> bytes:
-    """Enlarge a picture to at least 512 pixels a side, as PNG without loss; larger ones go out as they are stored."""
+    """A picture as it is stored, as PNG without loss; what nano draws, a stamp, is enlarged to 512 pixels a side.
+
+    One that would be more than a bot may send comes as JPEG.
+    """
     picture = _open(data)
-    if min(picture.size) >= SMALLEST_SIDE:
+    if len(data) > LARGEST_FILE:
+        return encode_marked(picture, "JPEG")
+    if min(picture.size) >= _STAMP:
         return data
     return encode_like(_enlarged(picture, SMALLEST_SIDE), data)
+
+
+def ending(data: bytes) -> str:
+    """What the name of such a file ends in."""
+    return "png" if data.startswith(b"\x89PNG") else "jpg"
 
 
 def as_sheet(pictures: Sequence[bytes], lossless: bool = False) -> bytes:

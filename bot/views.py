@@ -11,7 +11,7 @@ from bot.file_names import file_name
 from bot.messages import Messages
 from bot.outbox import Outbox
 from bot.presentation import as_file as without_loss
-from bot.presentation import as_photo, as_sheet
+from bot.presentation import as_photo, as_sheet, ending
 from engine.requests import from_json
 from storage.domain import Notice
 from storage.media import MediaStore
@@ -50,7 +50,7 @@ class Views:
             return partial(self._calls.send_document, notice.chat_id, known, notice.reply_to_message_id)
         data = [await asyncio.to_thread(self._media.get, picture.media_id) for picture in wanted]
         png = await asyncio.to_thread(without_loss, data[0]) if index else await asyncio.to_thread(as_sheet, data, True)
-        file = BufferedInputFile(png, file_name(from_json(job.params), wanted[0].seed, "png"))
+        file = BufferedInputFile(png, file_name(from_json(job.params), wanted[0].seed, ending(png)))
         return partial(self._send_new_file, notice, file, wanted[0].id if index else None)
 
     async def _send_new_file(self, notice: Notice, file: BufferedInputFile, picture_id: int | None) -> Message:

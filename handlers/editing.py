@@ -8,7 +8,7 @@ from aiogram.types import InlineKeyboardButton
 
 from engine import catalog
 from engine.requests import Request, RequestError
-from storage.domain import Picture
+from storage.domain import Picture, Refused
 
 Label = Callable[[str], str]
 
@@ -20,6 +20,9 @@ class EditButton(CallbackData, prefix="v1p"):
     picture: str
 
 
+LONGEST_SIDE = 8192  # pixels of a result
+LARGEST_RATIO = 20  # of its sides; Telegram shows no narrower photo
+LARGEST_AREA = 27_000_000  # pixels: 5120 x 5120, four times a photo of Telegram's
 OFFER = "offer"
 """The action that only says what can be made of a picture."""
 
@@ -40,6 +43,17 @@ def feather(picture: Picture) -> int:
     return max(1, round(min(picture.width, picture.height) / 128))
 
 
+def check_size(width: int, height: int) -> None:
+    """Make sure that a picture of this size can be drawn, kept and sent. Raises: Refused with both sizes."""
+    value = f"{width}×{height}"
+    if max(width, height) > LARGEST_RATIO * min(width, height):
+        raise Refused("refused.result-too-narrow", limit=LARGEST_RATIO, value=value)
+    if max(width, height) > LONGEST_SIDE:
+        raise Refused("refused.result-too-long", limit=LONGEST_SIDE, value=value)
+    if width * height > LARGEST_AREA:
+        raise Refused("refused.result-too-large", limit=LARGEST_AREA // 10**6, value=value)
+
+
 _ANY = Picture(0, "", 0, None, 0, "any", 0, 64, 64, None, "", 0.0)
 
 
@@ -53,18 +67,12 @@ def served(family: str, edit: Edit, lanes: Collection[str] | None) -> bool:
 
 
 def buttons(
-    shown: Sequence[Sequence[str]],
-    edits: Mapping[str, Edit],
-    picture: str,
-    family: str,
-    lanes: Collection[str] | None,
-    label: Label,
+    shown: Sequence[Sequence[str]], edits: Mapping[str, Edit], picture: str, label: Label
 ) -> list[list[InlineKeyboardButton]]:
-    """Draw rows of edits of a picture, without those that the family cannot do."""
+    """Draw rows of edits of a picture."""
 
     def button(action: str) -> InlineKeyboardButton:
         data = EditButton(action=action, picture=picture).pack()
         return InlineKeyboardButton(text=label(edits[action].label), callback_data=data)
 
-    rows = [[button(action) for action in row if served(family, edits[action], lanes)] for row in shown]
-    return [row for row in rows if row]
+    return [[button(action) for action in row] for row in shown]

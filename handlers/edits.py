@@ -1,6 +1,7 @@
 """The rows of buttons of a picture that is there already, drawn or sent: one line a mode, and only what the family serves."""
 
 from collections.abc import Collection
+from functools import cache
 
 from aiogram import F, Router
 from aiogram.types import CallbackQuery, InlineKeyboardButton
@@ -27,8 +28,14 @@ def possible(family: str, lanes: Collection[str] | None) -> bool:
 
 def rows(picture: str, family: str, lanes: Collection[str] | None, label: Label) -> list[list[InlineKeyboardButton]]:
     """Draw what can be made of a picture."""
-    here = [action for action in _SHOWN if served(family, EDITS[action], lanes)]
-    return buttons([here[at : at + _COLUMNS] for at in range(0, len(here), _COLUMNS)], EDITS, picture, family, lanes, label)
+    here = _here(family, None if lanes is None else frozenset(lanes))
+    return buttons([here[at : at + _COLUMNS] for at in range(0, len(here), _COLUMNS)], EDITS, picture, label)
+
+
+@cache
+def _here(family: str, lanes: frozenset[str] | None) -> tuple[str, ...]:
+    """The edits that are shown; the same for every picture."""
+    return tuple(action for action in _SHOWN if served(family, EDITS[action], lanes))
 
 
 @router.callback_query(EditButton.filter(F.action.in_(_AT_ONCE)))

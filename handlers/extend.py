@@ -1,13 +1,13 @@
 """A picture drawn on beyond its sides: a press asks where, and each answer is a job."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from aiogram import F, Router
 from aiogram.types import CallbackQuery, InlineKeyboardMarkup
 
 from engine import catalog
 from engine.requests import Outpaint, Request
-from handlers.editing import Edit, EditButton, Label, buttons, feather
+from handlers.editing import Edit, EditButton, Label, buttons, check_size, feather
 from handlers.ports import Actor, FindPicture, Screen
 from storage.domain import Picture
 
@@ -22,14 +22,17 @@ def _outpaint(family: str, picture: Picture, seed: int, **where: float) -> Reque
 
 def _beyond(side: str) -> Callable[[str, Picture, int], Request]:
     def make(family: str, picture: Picture, seed: int) -> Request:
-        whole = picture.width if side in ("left", "right") else picture.height
-        return _outpaint(family, picture, seed, **{side: round(whole * _SHARE)})
+        across = side in ("left", "right")
+        more = round((picture.width if across else picture.height) * _SHARE)
+        check_size(picture.width + more * across, picture.height + more * (not across))
+        return _outpaint(family, picture, seed, **{side: more})
 
     return make
 
 
 def _around(zoom: float) -> Callable[[str, Picture, int], Request]:
     def make(family: str, picture: Picture, seed: int) -> Request:
+        check_size(round(zoom * picture.width), round(zoom * picture.height))
         return _outpaint(family, picture, seed, zoom=zoom)
 
     return make
@@ -47,9 +50,9 @@ _LAID_OUT = (("top",), ("left", "right"), ("bottom",), ("zoom15", "zoom2"))
 EDITS = {"extend": Edit("button.extend", _around(2.0), asks=True), **_ANSWERS}
 
 
-def keyboard(picture: str, family: str, lanes: Collection[str] | None, label: Label) -> InlineKeyboardMarkup:
+def keyboard(picture: str, label: Label) -> InlineKeyboardMarkup:
     """Draw the four sides as they lie, and the two ways to stand back."""
-    return InlineKeyboardMarkup(inline_keyboard=buttons(_LAID_OUT, _ANSWERS, picture, family, lanes, label))
+    return InlineKeyboardMarkup(inline_keyboard=buttons(_LAID_OUT, _ANSWERS, picture, label))
 
 
 @router.callback_query(EditButton.filter(F.action == "extend"))

@@ -68,8 +68,8 @@ def ways_keyboard(picture: str, has_mask: bool, editor: Callable[[str], str] | N
 
 def preview_keyboard(picture: str, label: Label) -> InlineKeyboardMarkup:
     """Draw what can be done with a mask before it is used."""
-    changes = [_button(change, picture, label) for change in MASK_CHANGES]
-    return InlineKeyboardMarkup(inline_keyboard=[[_button("use", picture, label)], changes])
+    shown = (("use", "invert"), ("grow", "shrink"))
+    return InlineKeyboardMarkup(inline_keyboard=[[_button(action, picture, label) for action in row] for row in shown])
 
 
 def _button(action: str, picture: str, label: Label) -> InlineKeyboardButton:

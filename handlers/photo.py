@@ -7,6 +7,7 @@ from aiogram.dispatcher.event.bases import SkipHandler
 from aiogram.fsm.context import FSMContext
 from aiogram.types import CallbackQuery, Message
 
+from engine.requests import RequestError
 from handlers import edits, mix, ways
 from handlers.asking import picture_asked_about
 from handlers.editing import OFFER, EditButton
@@ -61,10 +62,15 @@ async def photo(
     picture = await take_picture(actor, file)
     if file.album:
         await offer_album(actor, file.album)
-    elif file.caption and (request := ways.understood(family, lanes, picture, file.caption)):
-        await submit(actor.wish(), request, picture)
-    else:
+        return
+    try:
+        request = ways.understood(family, lanes, picture, file.caption) if file.caption else None
+    except RequestError:  # words that came with a forwarded picture, say; it is the picture that was sent
+        request = None
+    if request is None:
         await offer(actor, picture, screen)
+    else:
+        await submit(actor.wish(), request, picture)
 
 
 async def offer(actor: Actor, picture: Picture, screen: Screen) -> None:

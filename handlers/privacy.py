@@ -17,13 +17,13 @@ router = Router(name=__name__)
 _SHOWN = 40  # characters of what is no receipt
 
 
-class PrivacyButton(CallbackData, prefix="v1p"):
+class PrivacyButton(CallbackData, prefix="v1pr"):
     """`action`: export, or forget (which asks first)."""
 
     action: str
 
 
-class ForgetButton(CallbackData, prefix="v1x"):
+class ForgetButton(CallbackData, prefix="v1fo"):
     """`action`: yes, delete everything; no; or undo the wish that has this receipt."""
 
     action: str

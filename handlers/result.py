@@ -55,7 +55,7 @@ def keyboard(
     if isinstance(request, TextToImage) and request.flash and "base" in served:
         last.insert(0, button(label("button.careful"), "careful", index))
     rows.append([*last, *ways.button(job, request.family, lanes, label)])
-    if index:
+    if index and job.chat_id > 0:  # what asks back is for a private chat
         rows += edits.rows(pictures[index - 1].public_id, request.family, lanes, label)
     rows.append([report.button(job.public_id, index, label)])
     return InlineKeyboardMarkup(inline_keyboard=rows)

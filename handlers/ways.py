@@ -144,11 +144,11 @@ async def this_one(
     lanes: Collection[str] | None,
 ) -> Toast:
     asked = await find_screen(actor.user, callback_data.notice)
-    ids = list(asked.get("pictures", ()))
-    if not 0 < callback_data.index <= len(ids):
+    ids, prompt = list(asked.get("pictures", ())), str(asked.get("prompt", ""))
+    if not prompt or not 0 < callback_data.index <= len(ids):
         raise Refused("refused.not-found")
     picture = await find_picture(actor.user, str(ids[callback_data.index - 1]))
-    request = understood(family, lanes, picture, str(asked["prompt"]))
+    request = understood(family, lanes, picture, prompt)
     if request is None:
         raise Refused("refused.not-served")
     done = await submit(actor.wish(f"which{callback_data.index}"), request, picture)

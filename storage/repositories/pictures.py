@@ -10,7 +10,7 @@ from storage.database import db_now
 from storage.domain import UPLOAD, Job, NewPicture, NewUpload, Picture, new_public_id
 from storage.errors import NotFound
 from storage.repositories.history import searchable
-from storage.tables import DeliveryRow, JobRow, PictureRow, TelegramFileRow
+from storage.tables import DeliveryRow, JobRow, NoticeRow, PictureRow, TelegramFileRow
 
 
 class PictureRepository:
@@ -72,12 +72,19 @@ class PictureRepository:
         return [row.to_picture() for row in rows]
 
     async def under(self, user_id: int, chat_id: int, message_id: int) -> list[Picture]:
-        """This person's pictures that a message shows: the one that it brought, or all of the job whose result it is."""
+        """This person's pictures that a message shows, brought or is about: all of the job whose result it is, or one."""
         sent = PictureRow.chat_id == chat_id, PictureRow.message_id == message_id
         shown = select(JobRow.id).where(JobRow.chat_id == chat_id, JobRow.status_message_id == message_id)
         delivered = select(DeliveryRow.job_id).join(JobRow, JobRow.id == DeliveryRow.job_id)
         delivered = delivered.where(JobRow.chat_id == chat_id, DeliveryRow.message_id == message_id)
         here = and_(*sent) | PictureRow.job_id.in_(shown) | PictureRow.job_id.in_(delivered)
+        about = await self._session.scalar(
+            select(NoticeRow.params).where(
+                NoticeRow.user_id == user_id, NoticeRow.chat_id == chat_id, NoticeRow.message_id == message_id
+            )
+        )
+        if about and (named := json.loads(about).get("picture")):
+            here |= PictureRow.public_id == str(named)
         rows = await self._session.scalars(
             select(PictureRow).where(PictureRow.user_id == user_id, here).order_by(PictureRow.job_id, PictureRow.ordinal)
         )

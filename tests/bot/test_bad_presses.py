@@ -175,7 +175,7 @@ async def test_a_picture_in_a_group_is_reported_by_whoever_sees_it_and_nobody_el
     assert await house.store.sql("SELECT picture, reason FROM report") == [(1, "other")]
 
 
-@pytest.mark.parametrize("data", ["v1p:export", "v1p:forget", "v1x:yes:", "v1x:no:", "v1x:undo:"])
+@pytest.mark.parametrize("data", ["v1pr:export", "v1pr:forget", "v1fo:yes:", "v1fo:no:", "v1fo:undo:"])
 async def test_what_is_ones_own_is_not_for_a_group(house: House, data: str) -> None:
     message = {"message_id": 5, "date": 1, "chat": GROUP, "text": "x"}
     assert NOT_YOURS in (await press(house, data, message=message))["text"]

@@ -86,6 +86,18 @@ async def test_extending_asks_where(full_house: House, label: str, values: dict[
     assert wish.items() >= values.items()
 
 
+@pytest.mark.parametrize(
+    ("size", "label", "says"),
+    [((1400, 1300), "×4", "5600×5200, and 27 megapixels"), ((2100, 600), "×4", "8400×2400, and a side may have 8192")],
+)
+async def test_what_would_be_too_large_is_refused_before_it_is_drawn(
+    full_house: House, size: tuple[int, int], label: str, says: str
+) -> None:
+    await does(full_house, full_house.anna.sends_document("a.png", picture(size, form="PNG"), "image/png"))
+    assert says in (await does(full_house, presses(full_house, label))).text
+    assert await full_house.jobs() == 0
+
+
 def marked(size: tuple[int, int], box: tuple[int, int, int, int]) -> bytes:
     """A black file with a white box."""
     canvas = Image.new("L", size)
@@ -182,9 +194,10 @@ async def test_words_in_reply_to_a_picture_are_about_it(full_house: House) -> No
     photo = await full_house.anna.sends_photo(picture())
     await full_house.gets(full_house.last())
     await does(full_house, full_house.anna.says("a lighthouse", reply_to=photo.id))
-    await does(full_house, full_house.anna.says("a barn", reply_to=full_house.said()[0].id))  # which shows no picture
-    about, plain = await wishes(full_house)
-    assert (about["kind"], about["from"]) == ("mix", (320, 200))
+    await does(full_house, full_house.anna.says("a barn", reply_to=full_house.said()[0].id))  # which offers what to do with it
+    await does(full_house, full_house.anna.says("a boat", reply_to=full_house.said()[1].id))  # which only says that it waits
+    *about, plain = await wishes(full_house)
+    assert [(wish["kind"], wish["from"]) for wish in about] == [("mix", (320, 200))] * 2
     assert plain["kind"] == "text-to-image"
 
 

@@ -5,7 +5,9 @@ import io
 import pytest
 from PIL import Image
 
+from bot import presentation
 from bot.presentation import as_file, as_gallery, as_photo, as_sheet, as_thumbnail
+from engine.recipe import encode_marked
 
 
 def _png(width: int = 128, height: int = 128, colour: str = "red") -> bytes:
@@ -126,3 +128,12 @@ def test_a_picture_that_is_gone_leaves_its_place_empty() -> None:
 
 def test_the_same_gallery_is_the_same_bytes() -> None:
     assert as_gallery([as_thumbnail(_png()), None], (2,)) == as_gallery([as_thumbnail(_png()), None], (2,))
+
+
+def test_a_file_that_no_bot_may_send_comes_as_jpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode_marked(Image.effect_noise((600, 600), 90).convert("RGB"), "PNG")
+    assert presentation.ending(presentation.as_file(data)) == "png"
+    monkeypatch.setattr(presentation, "LARGEST_FILE", len(data) - 1)
+    smaller = presentation.as_file(data)
+    assert presentation.ending(smaller) == "jpg"
+    assert Image.open(io.BytesIO(smaller)).size == (600, 600)

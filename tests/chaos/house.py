@@ -138,10 +138,10 @@ class House:
         expected = self._expected(actor, wish.key if action is None else None, wish.button)
         try:
             done = await self.jobs.submit(wish, TextToImage(PROMPT, seed=7, num_images_per_prompt=1, flash=flash))
-        except Refused:
+        except Refused as refused:
             if expected != "refused":
                 self.wrong.append(f"{wish.key} was refused, not {expected}")
-            return await self._desk.say(actor, "refused.queue-full", {})
+            return await self._desk.say(actor, refused.code, refused.values)
         if expected != ("new" if done.created else "known"):
             self.wrong.append(f"{wish.key} is a {'new' if done.created else 'known'} job, not {expected}")
         if self.accepted.setdefault(done.job.dedupe_key, done.job.public_id) != done.job.public_id:

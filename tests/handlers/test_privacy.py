@@ -83,7 +83,7 @@ async def test_being_forgotten_can_be_taken_back(line: Line, boris: Person, new_
     eve = new_person()
     await eve.says(f"/forget {receipt_of(waiting)}")
     await eve.sees_text("I know no receipt")
-    await eve.presses_data(f"v1x:undo:{receipt_of(waiting)}")
+    await eve.presses_data(f"v1fo:undo:{receipt_of(waiting)}")
     await eve.sees_text("everything stays")
     await boris.presses("Всё-таки оставить", refused.id)
     await boris.sees_text("всё остаётся как есть", message_id=refused.id)

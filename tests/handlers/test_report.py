@@ -55,7 +55,7 @@ async def test_somebody_elses_picture_in_another_chat_is_not_there(
     assert await reports(line, eve) == []
 
 
-@pytest.mark.parametrize("data", ["v1r:", "v1r:x:99:", "v1r:x:0:rude", "v1r:x:-1:unsafe", "v1x:undo:", "v1p:everything"])
+@pytest.mark.parametrize("data", ["v1r:", "v1r:x:99:", "v1r:x:0:rude", "v1r:x:-1:unsafe", "v1fo:undo:", "v1pr:everything"])
 async def test_a_forged_button_is_answered(line: Line, anna: Person, data: str) -> None:
     await anna.says("/start")
     await anna.sees_text("Hi")

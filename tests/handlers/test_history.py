@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from sandbox.person import Person
 from sandbox.shown import Shown
@@ -185,5 +185,5 @@ async def test_the_sheet_is_made_of_what_was_drawn(line: Line, anna: Person) -> 
     gallery = Image.open(io.BytesIO(page.photo)).convert("RGB")
     fourth = sheet.crop((520, 520, 1032, 1032)).resize((32, 32), Image.Resampling.BOX)
     first = gallery.crop((14, 14, 501, 501)).resize((32, 32), Image.Resampling.BOX)
-    for at in ((16, 16), (28, 28), (28, 4)):
-        assert first.getpixel(at) == pytest.approx(fourth.getpixel(at), abs=25)
+    apart = ImageStat.Stat(ImageChops.difference(first, fourth)).mean
+    assert max(apart) < 12  # JPEG made both, one of them from a smaller copy

@@ -38,13 +38,16 @@ class Marks:
     def __init__(self, database: Database, media: MediaStore) -> None:
         self._db, self._media = database, media
 
-    async def change(self, picture: Picture, change: str) -> None:
-        """Grow, shrink or invert a picture's mask. Raises: Refused when nothing, or everything, would be left marked."""
-        mask = await self.mask_of(picture)
-        await self.keep(picture, await asyncio.to_thread(_CHANGES[change], mask))
+    async def change(self, picture: Picture, change: str) -> str:
+        """Grow, shrink or invert a picture's mask; returns its media id.
 
-    async def keep(self, picture: Picture, mask: Mask) -> None:
-        """Keep a mask with its picture. Raises: Refused for one that marks nothing, or everything."""
+        Raises: Refused when nothing, or everything, would be left marked.
+        """
+        mask = await self.mask_of(picture)
+        return await self.keep(picture, await asyncio.to_thread(_CHANGES[change], mask))
+
+    async def keep(self, picture: Picture, mask: Mask) -> str:
+        """Keep a mask with its picture; returns its media id. Raises: Refused for one that marks nothing, or everything."""
         share = await asyncio.to_thread(algebra.share, mask)
         if share < LEAST:
             raise Refused("refused.mask-empty")
@@ -53,6 +56,7 @@ class Marks:
         media_id = await self.store(await asyncio.to_thread(_png, mask))
         async with self._db.begin() as session:
             await PictureRepository(session).remember_mask(picture.id, media_id)
+        return media_id
 
     async def store(self, png: bytes) -> str:
         """Put a mask's file away; returns its media id."""
@@ -99,8 +103,8 @@ class Marking:
     def __init__(self, marks: Marks, downloads: Downloads, uploads: Uploads) -> None:
         self._marks, self._downloads, self._uploads = marks, downloads, uploads
 
-    async def take(self, actor: Actor, picture: Picture, file: SentFile) -> None:
-        """Keep the mask that a person drew on a picture, or sent as a file of its own.
+    async def take(self, actor: Actor, picture: Picture, file: SentFile) -> str:
+        """Keep the mask that a person drew on a picture, or sent as a file of its own; returns its media id.
 
         Raises: Refused with the reason; RequestError for a mask of another shape.
         """
@@ -109,7 +113,7 @@ class Marking:
                 mask = await asyncio.to_thread(self._marks.read, picture, plain)
         except BadUpload as error:
             raise refusal(error) from error
-        await self._marks.keep(picture, mask)
+        return await self._marks.keep(picture, mask)
 
 
 class EditorDesk:
@@ -138,7 +142,7 @@ class EditorDesk:
             chat_id=telegram_user_id,
             user_id=user.id,
             key="mask.preview",
-            params={"picture": public_id},
+            params={"picture": public_id, "mask": media_id},
             dedupe_key=f"mask:{self._bot_id}:{key}",
         )
         async with self._db.begin() as session:

@@ -72,6 +72,11 @@ def preview_keyboard(picture: str, label: Label) -> InlineKeyboardMarkup:
     return InlineKeyboardMarkup(inline_keyboard=[[_button(action, picture, label) for action in row] for row in shown])
 
 
+def _preview(picture: Picture, mask: str) -> dict[str, str]:
+    """What a preview is of. Each names its mask, though the newest counts: so all of a person's are found when they leave."""
+    return {"picture": picture.public_id, "mask": mask}
+
+
 def _button(action: str, picture: str, label: Label) -> InlineKeyboardButton:
     data = MaskButton(action=action, picture=picture).pack()
     return InlineKeyboardButton(text=label(f"button.mask-{action}"), callback_data=data)
@@ -91,8 +96,8 @@ async def mask_came(
 ) -> None:
     """The picture drawn on, or a mask of its own; what cannot be used is refused, and the question stays open."""
     asked = await picture_asked_about(state, actor, find_picture)
-    await take_mask(actor, asked, sent(message))
-    await screen(actor, "mask.preview", {"picture": asked.public_id})
+    mask = await take_mask(actor, asked, sent(message))
+    await screen(actor, "mask.preview", _preview(asked, mask))
     await state.clear()
 
 
@@ -112,8 +117,8 @@ async def change(
     screen: Screen,
 ) -> None:
     asked = await find_picture(actor.user, callback_data.picture)
-    await change_mask(asked, callback_data.action)
-    await screen(actor, "mask.preview", {"picture": asked.public_id}, edit=True)
+    mask = await change_mask(asked, callback_data.action)
+    await screen(actor, "mask.preview", _preview(asked, mask), edit=True)
 
 
 @router.callback_query(MaskButton.filter(F.action == "use"))

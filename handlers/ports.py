@@ -79,15 +79,21 @@ class FindShown(Protocol):
 
 
 class TakeMask(Protocol):
-    """Keep what a person marked on a picture, by a pencil or in a file. Raises: Refused, RequestError with the reason."""
+    """Keep what a person marked on a picture, by a pencil or in a file; returns the mask's media id.
 
-    async def __call__(self, actor: Actor, picture: Picture, file: SentFile) -> None: ...
+    Raises: Refused, RequestError with the reason.
+    """
+
+    async def __call__(self, actor: Actor, picture: Picture, file: SentFile) -> str: ...
 
 
 class ChangeMask(Protocol):
-    """Change a picture's mask in one of the ways of `MASK_CHANGES`. Raises: Refused if nothing or everything would be marked."""
+    """Change a picture's mask in one of the ways of `MASK_CHANGES`; returns its media id.
 
-    async def __call__(self, picture: Picture, change: str) -> None: ...
+    Raises: Refused if nothing or everything would be marked.
+    """
+
+    async def __call__(self, picture: Picture, change: str) -> str: ...
 
 
 class FindParent(Protocol):

@@ -14,6 +14,7 @@ from sandbox.pencil import Stroke, circle
 from sandbox.person import Person
 from sandbox.shown import Shown
 from storage.errors import NotFound
+from storage.repositories.erasures import ErasureRepository
 from tests.bot.house import House
 from tests.storage.made import BOT
 
@@ -120,6 +121,10 @@ async def test_a_mask_is_looked_at_changed_and_used(full_house: House) -> None:
     (wish,) = await wishes(full_house)
     assert (wish["kind"], wish["prompt"], wish["from"]) == ("inpaint", "a lighthouse", (320, 200))
     drawn = Image.open(io.BytesIO(full_house.post.media.get(wish["mask_image"])))
+    async with full_house.application._db.read() as session:
+        named = await ErasureRepository(session)._files_of(full_house.post.user.id)
+    stored = {path.rsplit("/", 1)[-1] for path in full_house.post.media._fs.find(full_house.post.media._root)}
+    assert stored == named  # who leaves takes the mask as it was before, too
     left, top, right, bottom = drawn.getbbox() or (0, 0, 0, 0)
     assert 25 <= left < 40
     assert 120 < right <= 135

@@ -16,6 +16,7 @@ from storage.database import Database
 from storage.schema import migrate
 from tests.line import Line, new_line
 from tests.servers import TEMPLATE, Postgres, Rabbit, Redis, running
+from tests.storage.reused import ReusedDatabase
 
 _numbers = itertools.count(1)
 
@@ -40,6 +41,13 @@ def postgres() -> Iterator[Postgres]:
         server.sql(f"CREATE DATABASE {TEMPLATE}")
         asyncio.run(make(server.url(TEMPLATE)))
         yield server
+
+
+@pytest.fixture(scope="session")
+def reused_database(postgres: Postgres) -> Iterator[ReusedDatabase]:
+    reused = ReusedDatabase(postgres)
+    yield reused
+    reused.close()
 
 
 @pytest.fixture(scope="session")

@@ -145,8 +145,8 @@ class Postgres(Server):
         return f"postgresql+asyncpg://kandinsky@127.0.0.1:{self.port}/{database}"
 
     def command(self) -> list[str]:
-        listen = ["-p", str(self.port), "-k", str(self.folder), "-h", "127.0.0.1"]
-        quick = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"]  # a killed process loses nothing
+        listen = ["-p", str(self.port), "-k", str(self.folder), "-h", "127.0.0.1", "--max_connections=200"]
+        quick = ["--fsync=off", "--full_page_writes=off", "--autovacuum=off"]  # a killed process loses nothing
         return [*self._as(), _program(self.program), "-D", str(self.data), *listen, *quick]
 
     def fresh(self, template: str) -> str:

@@ -18,7 +18,8 @@ from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.users import UserRepository
 from storage.schema import migrate
-from tests.servers import TEMPLATE, Postgres
+from tests.servers import Postgres
+from tests.storage.reused import ReusedDatabase
 
 BOT = 42_424_242
 FAMILY = "kandinsky-nano"
@@ -129,10 +130,9 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
         shutil.copyfile(request.getfixturevalue("migrated_file"), path)
         yield f"sqlite+aiosqlite:///{path}"
         return
-    postgres: Postgres = request.getfixturevalue("postgres")
-    name = postgres.fresh(TEMPLATE)
-    yield postgres.url(name)
-    postgres.drop(name)
+    reused: ReusedDatabase = request.getfixturevalue("reused_database")
+    yield reused.empty()
+    reused.used()
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from tests.storage.made import BOT, Store, database, database_url, migrated_file
 
 __all__ = ["database", "database_url", "migrated_file", "store"]
 
+_SHOWN = ("test_photos.py", "test_screens.py", "test_delivery_notices.py", "test_exports.py", "test_miniapp.py", "test_frame.py")
 TOKEN = f"{BOT}:TEST-token-that-opens-nothing-else-at-all"
 
 
@@ -60,9 +61,9 @@ def restored_logging() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bad input is tried on SQLite; on PostgreSQL in `make test` only what it minds: NUL, surrogates, long texts, large ids."""
+    """What people see is tried on SQLite, on PostgreSQL rarely; of bad input what it minds: NUL, surrogates, length, ids."""
     for item in items:
-        if item.path.name == "test_photos.py" and "postgresql" in item.name:
+        if item.path.name in _SHOWN and "postgresql" in item.name:
             item.add_marker(pytest.mark.long)
         bad_input = item.path.name in ("test_bad_texts.py", "test_bad_presses.py") and "postgresql" in item.name
         if bad_input and not any(word in item.name for word in ("NUL", "surrogate", "half", "T4", "T24")):

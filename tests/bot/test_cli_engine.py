@@ -66,7 +66,14 @@ def test_every_mode_has_a_command_and_every_command_is_tried():
     assert {arguments[0] for arguments, _ in COMMANDS.values()} == set(MODES)
 
 
-@pytest.mark.parametrize("name", [name for name, (arguments, _) in COMMANDS.items() if MODES[arguments[0]][0] in DRAWS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("draw", "inpaint", "mix", "translate", "upscale") else pytest.mark.long)
+        for name, (arguments, _) in COMMANDS.items()
+        if MODES[arguments[0]][0] in DRAWS
+    ],
+)
 def test_a_mode_runs_from_the_shell(name: str, shell: Shell, monkeypatch: pytest.MonkeyPatch, weights: Path):
     arguments, size = COMMANDS[name]
     use_small_sizes(monkeypatch, weights)

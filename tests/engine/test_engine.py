@@ -47,6 +47,7 @@ def test_the_same_request_gives_the_same_bytes(engine: Engine, request_: TextToI
     assert drawn(engine, replace(request_, seed=request_.seed + 9)) != first
 
 
+@pytest.mark.long
 def test_another_process_draws_the_same_bytes_and_loads_no_other_room(engine: Engine, tiny_family: Path):
     script = """
 import hashlib, sys

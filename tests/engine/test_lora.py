@@ -105,6 +105,7 @@ def test_alpha_is_divided_by_the_rank(unet: Kandinsky3UNet, tmp_path: Path):
     assert torch.allclose(noted.changes[layer].delta(), delta / 3)
 
 
+@pytest.mark.long
 def test_several_at_once_are_their_sum_and_go_again(tiny_family: Path, tmp_path: Path):
     plain = load(FAMILY, ["base"], weights=tiny_family)
     unet = plain.networks["base"].unet
@@ -178,6 +179,7 @@ def test_what_does_not_fit_is_refused_at_load_and_changes_nothing(tiny_family: P
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_a_lane_whose_unet_comes_later_refuses_it_at_load_too(small_family: str, every_mode_weights: Path, tmp_path: Path):
     shapes, _ = BAD["another model, whole"]
     file = written(tmp_path / "bad.safetensors", {key: torch.ones(shape) for key, shape in shapes.items()})

@@ -27,6 +27,7 @@ MODES: dict[str, tuple[Request, str]] = {  # a request, and the networks it uses
     "inpaint": (Inpaint("a.png", "m.png", WORDS, 1, num_inference_steps=2), "inpaint"),
     "outpaint": (Outpaint("a.png", 1, left=30, num_inference_steps=2), "inpaint"),
 }
+_COSTLY = ("base", "img2img", "outpaint")
 
 
 def bytes_of(engine: Engine, request: Request) -> bytes:
@@ -35,7 +36,7 @@ def bytes_of(engine: Engine, request: Request) -> bytes:
     return outcome.images[0].tobytes()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [pytest.param(mode, marks=pytest.mark.long if mode in _COSTLY else []) for mode in MODES])
 def test_the_same_request_gives_the_same_bytes_and_another_seed_others(every_mode: Engine, mode: str):
     request, _ = MODES[mode]
 

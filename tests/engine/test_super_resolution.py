@@ -117,7 +117,10 @@ def test_five_steps_have_the_official_times():
     assert SolverSampler(5, seeded(), (8, 8), CPU).timesteps == (999, 799, 599, 400, 200)
 
 
-@pytest.mark.parametrize(("size", "scale", "steps"), [((48, 60), 4, 5), ((40, 32), 4, 1), ((52, 40), 2, 7), ((12, 16), 4, 5)])
+@pytest.mark.parametrize(
+    ("size", "scale", "steps"),
+    [pytest.param((48, 60), 4, 5, marks=pytest.mark.long), ((40, 32), 4, 1), ((52, 40), 2, 7), ((12, 16), 4, 5)],
+)
 def test_one_history_for_all_windows_is_a_history_for_each(size: Size, scale: int, steps: int):
     unet, low_res = tiny_unet(), torch.rand(1, 3, *size) * 2 - 1
 
@@ -200,6 +203,7 @@ def peak_in_pictures(side: int, windows: Windows) -> float:
     return counter.counts.peak / (3 * 4 * side**2)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_number_of_windows():
     few, many = (peak_in_pictures(512, Windows(64, stride, 1)) for stride in (64, 32))  # 64 and 225 windows
 

@@ -57,6 +57,7 @@ async def test_markup_around_known_words_is_drawn_as_words(line: Line, anna: Per
     assert "<b>*red* circle</b> & `star`" in (await anna.sees_photo()).text
 
 
+@pytest.mark.long
 async def test_an_edited_message_is_not_drawn_again(line: Line, anna: Person) -> None:
     asked = await anna.says("a red circle")
     result = await anna.sees_photo()

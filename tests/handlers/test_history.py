@@ -65,6 +65,7 @@ async def test_a_number_opens_the_card_of_its_picture_with_every_button(line: Li
     await anna.sees_text("page 1 of 1", message_id=page.id)
 
 
+@pytest.mark.long
 async def test_the_buttons_of_a_card_work(line: Line, anna: Person) -> None:
     await drawn(anna, "a red cross")
     page = await page_of(anna)
@@ -79,7 +80,7 @@ async def test_the_buttons_of_a_card_work(line: Line, anna: Person) -> None:
     assert re.findall(r"🌱 \d+", again.text) == re.findall(r"🌱 \d+", card.text)
 
 
-@pytest.mark.parametrize("number", ["99", pytest.param("9999999999999", marks=pytest.mark.long), "0"])
+@pytest.mark.parametrize("number", ["99", *(pytest.param(number, marks=pytest.mark.long) for number in ("9999999999999", "0"))])
 async def test_a_page_that_is_not_there_is_the_nearest(line: Line, anna: Person, number: str) -> None:
     await drawn(anna, "a red star", "a blue star", "a green star")
     if len(number) < 10:

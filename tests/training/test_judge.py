@@ -32,7 +32,7 @@ def verdict(shown: Scene, wished: Scene) -> Verdict:
 
 
 @pytest.mark.parametrize("world", [SMALL, LARGE], ids=lambda world: world.name)
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.long)])
 def test_truth_is_judged_right(count: int, world: World) -> None:
     rng = Random(41)
     scenes = [sample_scene(rng, world=world) for _ in range(count)]

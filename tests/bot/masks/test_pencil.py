@@ -20,7 +20,7 @@ from tests.bot.masks.drawn import back, plane_of
         ("outline", "red", True),
         ("open outline", "black", False),
         ("filled", "blue", True),
-        ("two outlines", "green", False),
+        pytest.param("two outlines", "green", False, marks=pytest.mark.long),
         pytest.param("outline", "white", False, marks=pytest.mark.long),
         pytest.param("filled", "yellow", False, marks=pytest.mark.long),
     ],
@@ -39,6 +39,7 @@ def named(colour: Colour) -> str:
     return min(PENS, key=lambda name: float(np.abs(np.subtract(PENS[name], colour)).sum()))
 
 
+@pytest.mark.long
 def test_every_colour_has_a_mask_of_its_own() -> None:
     picture = nano_picture(5, 512)
     red, blue = circle(0.25, 0.3, 0.15), rectangle(0.6, 0.5, 0.9, 0.9)

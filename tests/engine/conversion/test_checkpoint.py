@@ -151,6 +151,7 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path):
     complaint(tmp_path / "none.pt", tmp_path / "family")
 
 
+@pytest.mark.long
 def test_a_conversion_that_fails_leaves_what_was_there(tmp_path: Path):
     torch.save(unet(), tmp_path / "kandinsky3.pt")
     convert(tmp_path / "kandinsky3.pt", tmp_path / "family")

@@ -84,7 +84,7 @@ def test_the_autoencoder_encodes_and_decodes_as_the_official_one(tmp_path: Path)
         assert relative(movq.decode(latents), network.decode(latents)) < 1e-5
 
 
-@pytest.mark.parametrize("suffix", ["", "_flash", "_inpainting"])
+@pytest.mark.parametrize("suffix", ["", *(pytest.param(name, marks=pytest.mark.long) for name in ("_flash", "_inpainting"))])
 def test_a_projection_joins_the_null_embedding_of_its_unet(tmp_path: Path, suffix: str):
     projection = made(nn.Sequential(nn.Linear(24, CONTEXT, bias=False), nn.LayerNorm(CONTEXT)))
     network = official.UNet(9 if suffix == "_inpainting" else 4)
@@ -131,7 +131,9 @@ def test_shards_of_a_text_encoder_encode_as_before(tmp_path: Path, with_config: 
     assert loaded(tmp_path / "family").folder.tokenizer().encode("a red circle").ids
 
 
-@pytest.mark.parametrize("own_unet", [pytest.param("none", marks=pytest.mark.long), "the same", "another"])
+@pytest.mark.parametrize(
+    "own_unet", [pytest.param("none", marks=pytest.mark.long), pytest.param("the same", marks=pytest.mark.long), "another"]
+)
 def test_an_adapter_is_split_off_the_unet_it_came_with(tmp_path: Path, own_unet: str):
     network = made(official.UNet(pictures=True, model_dim=24))
     torch.save(network.state_dict(), tmp_path / "diffusion_pytorch_model.bin")
@@ -281,7 +283,8 @@ def test_the_language_model_says_as_before(tmp_path: Path):
     assert torch.equal(found(ids).logits, model(ids).logits)
 
 
-@pytest.mark.parametrize("shard", [1_500_000, pytest.param(4_000_000, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("shard", [1_500_000, 4_000_000])
 def test_shards_and_precision_are_chosen_and_read_back_whole(tmp_path: Path, shard: int):
     network = made(official.UNet())
     torch.save({"unet": network.state_dict(), "null_embedding": noise(CONTEXT)}, tmp_path / "kandinsky3.pt")

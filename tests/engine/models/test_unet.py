@@ -47,7 +47,7 @@ def test_full_size_has_240_conditional_norms_and_18_cross_attentions():
 
 
 @pytest.mark.parametrize(("batch", "size"), [(1, (16, 16)), (2, (8, 24)), (3, (24, 8)), (4, (8, 8))])
-@pytest.mark.parametrize("length", [1, 12])
+@pytest.mark.parametrize("length", [1, pytest.param(12, marks=pytest.mark.long)])
 def test_forward_gives_what_diffusers_gives(batch: int, size: tuple[int, int], length: int):
     own, reference = unet_pair(encoder_hid_dim=48)
     sample, text = torch.randn(batch, 4, *size), torch.randn(batch, length, 48)
@@ -92,7 +92,10 @@ def test_inpainting_reads_nine_channels_and_predicts_four():
     assert relative(found, expected) < 1e-4
 
 
-@pytest.mark.parametrize(("packed", "pictures"), [(True, 1), (True, 3), (False, 1)])
+@pytest.mark.parametrize(
+    ("packed", "pictures"),
+    [pytest.param(True, 1, marks=pytest.mark.long), (True, 3), pytest.param(False, 1, marks=pytest.mark.long)],
+)
 def test_prepared_passes_give_what_diffusers_gives(packed: bool, pictures: int):
     own, reference = unet_pair()
     if packed:

@@ -27,7 +27,7 @@ OVER = ImageToImage("a.png", "a big red circle", 5, num_inference_steps=10, nega
 REFINE = Refine("a.png", "a big red circle", 5)
 
 
-@pytest.mark.parametrize("strength", [0.3, 0.75, 1.0])
+@pytest.mark.parametrize("strength", [0.3, *(pytest.param(strength, marks=pytest.mark.long) for strength in (0.75, 1.0))])
 @torch.inference_mode()
 def test_image_to_image_equals_diffusers_networks_and_scheduler(every_mode: Engine, parts: Components, strength: float):
     reference, scheduler = Reference(parts.drawing("base")), official_scheduler(10, 0.99)

@@ -94,7 +94,7 @@ def oracle(engine: Engine, request: KeepOutline, counts: range, scale: float = 1
     ("change", "counts", "scale"),
     [
         ({}, range(4), 1.0),
-        ({"hint": "hed", "controlnet_conditioning_scale": 0.5}, range(4), 0.5),
+        pytest.param({"hint": "hed", "controlnet_conditioning_scale": 0.5}, range(4), 0.5, marks=pytest.mark.long),
         pytest.param({"hint": "sketch", "negative_prompt": "star"}, range(4), 1.0, marks=pytest.mark.long),
         pytest.param({"control_guidance_start": 0.3, "control_guidance_end": 0.6}, range(1, 3), 1.0, marks=pytest.mark.long),
         ({"style_image": "look", "ip_adapter_scale": 0.7}, range(4), 1.0),
@@ -110,6 +110,7 @@ def test_outlines_are_kept_as_the_facts_say(every_mode: Engine, change: Mapping[
     assert found < 1e-4
 
 
+@pytest.mark.long
 @torch.inference_mode()
 def test_residuals_of_no_scale_are_no_outline_network(every_mode: Engine):
     silent = replace(REQUEST, controlnet_conditioning_scale=0.0)
@@ -122,6 +123,7 @@ def test_residuals_of_no_scale_are_no_outline_network(every_mode: Engine):
     assert difference(draw(every_mode, silent, PICTURES)[0], draw(every_mode, REQUEST, PICTURES)[0]) > 3
 
 
+@pytest.mark.long
 def test_a_look_of_no_weight_is_none(every_mode: Engine):
     plain = draw(every_mode, REQUEST, PICTURES)[0]
     looks = [replace(REQUEST, style_image="look", ip_adapter_scale=scale) for scale in (0.0, 1.0)]
@@ -143,7 +145,7 @@ def test_outlines_count_between_two_shares_of_the_steps(start: float, end: float
 
 
 @pytest.mark.parametrize("size", [(64, 64), (150, 120), (129, 300), (1000, 40), (16, 16)])
-@pytest.mark.parametrize("hint", ["hed", "canny", "sketch"])
+@pytest.mark.parametrize("hint", ["hed", *(pytest.param(hint, marks=pytest.mark.long) for hint in ("canny", "sketch"))])
 def test_results_have_the_pictures_size(every_mode: Engine, size: tuple[int, int], hint: str):
     request = replace(REQUEST, hint=hint, num_inference_steps=1)
 

@@ -83,9 +83,9 @@ def oracle(engine: Engine, request: Mix) -> Tensor:
     [
         (MIX, 1e-4),
         (replace(MIX, negative_prompt="star"), 1e-4),
-        (replace(MIX, prompt="", images=("b",), weights=(1.0,)), 1e-4),
+        pytest.param(replace(MIX, prompt="", images=("b",), weights=(1.0,)), 1e-4, marks=pytest.mark.long),
         (replace(MIX, guidance_scale=0.0, ip_adapter_scale=2.0), 1e-4),
-        (STRONG, 1e-3),
+        pytest.param(STRONG, 1e-3, marks=pytest.mark.long),
         (as_mix(VARIATION), 1e-3),
     ],
     ids=["words", "negative", "no words", "no guidance", "guidance", "variation"],

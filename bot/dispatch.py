@@ -26,6 +26,7 @@ from handlers import (
     suggest,
     waiting,
     ways,
+    withheld,
 )
 
 # whoever comes first may take an update; `fallback` takes what is left
@@ -34,6 +35,7 @@ FEATURES = (
     history,
     start,
     waiting,
+    withheld,
     settings,
     privacy,
     report,

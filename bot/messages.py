@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from aiogram.types import BotCommand, ForceReply, InlineKeyboardMarkup
 from babel.dates import format_date, format_datetime, format_timedelta
 
-from bot.jobs import eta
+from bot.jobs import POLICY, eta
 from bot.menu import commands
 from bot.texts import Texts, shorten
 from engine import catalog
@@ -27,6 +28,7 @@ from handlers import (
     suggest,
     waiting,
     ways,
+    withheld,
 )
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Remark, Timing
 
@@ -77,6 +79,8 @@ class Messages:
         if job.state == JobState.RUNNING:
             if not job.steps:
                 return self._texts(language, "status.drawing")
+            if job.stage == "decode":
+                return self._texts(language, "status.finishing", {"bar": "▰" * _BAR})
             done = round(_BAR * job.step / job.steps)
             values = {"bar": "▰" * done + "▱" * (_BAR - done), "step": job.step, "steps": job.steps}
             return self._texts(language, "status.drawing-step", values)
@@ -135,6 +139,8 @@ class Messages:
         key, params, label = notice.key, notice.params, self.label(language)
         if key in ("job.failed", "job.cancelled"):
             values = dict(params)
+            if key == "job.failed" and params["error"] == POLICY:
+                return self._withheld("withheld.all", params, label)
             if key == "job.failed":
                 reason = f"failed.{params['error']}"
                 key = reason if reason in FAILURES else "failed.engine"
@@ -142,6 +148,8 @@ class Messages:
             else:
                 key = "job.cancelled" if params.get("refund", True) else "job.cancelled-kept"
             return Said(self._texts(language, key, values), result.retry_keyboard(str(params["job"]), label))
+        if key == "withheld.some":
+            return self._withheld(key, params, label)
         if key == "history.ask":
             values = {"example": label("history.example")}
             return Said(self._texts(language, key, values), asking.question(label, "history.placeholder"))
@@ -161,6 +169,19 @@ class Messages:
             return Said(self._texts(language, key, params), about)
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params, label)
         return Said(self._texts(language, key, params), keyboard)
+
+    def _withheld(self, key: str, params: Mapping[str, Any], label: "Label") -> Said:
+        """What the judge let nobody see, and why; with the ways on from there."""
+        categories = [str(each) for each in params.get("categories", ())]
+        why = [
+            label(f"withheld.why-{each}") if each in withheld.CATEGORIES else label("withheld.why-else", {"category": each})
+            for each in categories
+        ]
+        values = {"pictures": params.get("pictures", 0), "withheld": params.get("withheld", 0), "why": "; ".join(why)}
+        ways = withheld.ways(categories)
+        lines = [key, *(f"withheld.{way}" for way in ways)]
+        text = "\n".join(self._texts(label.language, line, values) for line in lines)
+        return Said(text, withheld.keyboard(str(params["job"]), ways, label))
 
     def _about(self, notice: Notice, label: "Label") -> InlineKeyboardMarkup | None:
         """The buttons of a question about a picture."""
@@ -248,9 +269,7 @@ class Label:
         return self.texts.plain(self.language, key, values)
 
 
-FAILURES = frozenset(
-    f"failed.{reason}" for reason in ("engine", "poison", "deadline", "oom", "refused", "undeliverable", "withheld")
-)
+FAILURES = frozenset(f"failed.{reason}" for reason in ("engine", "poison", "deadline", "oom", "refused", "undeliverable"))
 
 
 def _day(at: float, language: str) -> str:

@@ -62,6 +62,13 @@ def as_thumbnail(data: bytes) -> bytes:
     return _jpeg(ImageOps.fit(_open(data), (_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS))
 
 
+def as_preview(picture: Image.Image) -> bytes:
+    """Make the small copy of a picture half drawn that is shown while it is, as JPEG: 320 pixels on the longer side."""
+    scale = _THUMBNAIL / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return _jpeg(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+
+
 def as_gallery(thumbnails: Sequence[bytes | None], rows: Sequence[int]) -> bytes:
     """Lay small copies out in rows of so many, all of one width, each copy with its number from 1; None is one that is gone."""
     width = _GALLERY if len(thumbnails) > 1 else _GALLERY // 2

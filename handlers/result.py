@@ -140,7 +140,7 @@ async def draw_carefully(
 async def opened(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
     """Find this person's job, if it has such a picture. Raises: Refused."""
     job = await find_job(actor.user, public_id)
-    if not 0 <= index <= from_json(job.params).pictures:
+    if not 0 <= index <= from_json(job.params).pictures - len(job.withheld):
         raise Refused("refused.not-found")
     return job
 

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,8 +13,9 @@ from PIL import Image
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from bot.broker import Bell
+from bot.drawing import Drawing
 from bot.settings import JobSettings, StorageSettings, WorkerSettings
-from bot.worker import Drawing, RenderChild
+from bot.worker import RenderChild
 from engine.errors import OutOfMemory, WeightsError
 from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage
 from engine.recipe import read as read_recipe
@@ -275,10 +276,10 @@ def _fails_then(child: RenderChild, monkeypatch: pytest.MonkeyPatch, *errors: Ex
     """Let storing fail so often before it is done."""
     left, store = list(errors), child._store
 
-    async def failing(job: Job, pictures: list[NewPicture]) -> bool:
+    async def failing(job: Job, pictures: list[NewPicture], withheld: Sequence[str]) -> bool:
         if left:
             raise left.pop(0)
-        return await store(job, pictures)
+        return await store(job, pictures, withheld)
 
     monkeypatch.setattr("bot.worker._DATABASE_AWAY_S", 0.01)
     monkeypatch.setattr(child, "_store", failing)

@@ -19,7 +19,6 @@ from aiogram.types import BufferedInputFile, Message
 from bot import metrics
 from bot.calls import Calls
 from bot.exports import PART, Exports
-from bot.file_names import file_name
 from bot.jobs import POLICY, Jobs, job_file, job_ping, job_withheld
 from bot.limiter import Limiter
 from bot.logs import log_about
@@ -27,12 +26,10 @@ from bot.messages import Messages
 from bot.news import News
 from bot.outbox import Outbox
 from bot.own_errors import OwnErrors, backoff
-from bot.presentation import as_file as without_loss
-from bot.presentation import as_photo, as_sheet, ending
 from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
-from bot.views import Views
+from bot.views import Views, looks
 from engine.requests import Upscale, from_json
 from storage.database import Database
 from storage.domain import Delivery, Job, NewNotice, Notice, SendState
@@ -216,13 +213,13 @@ class Deliverer:
         log_about(job=job.public_id)
         pictures = await self._outbox.pictures_of(job.id)
         form = await self._outbox.wanted_form(job.user_id)
-        if job.kind == Upscale.kind and form == "photo":
+        request = from_json(job.params)
+        if isinstance(request, Upscale) and not request.tile and form == "photo":
             form = "both"  # Telegram's photos are smaller than what was asked for
-        data = await asyncio.gather(*(asyncio.to_thread(self.media.get, picture.media_id) for picture in pictures))
         again = delivery.state == SendState.UNKNOWN
         said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
         as_file = form == "file"
-        file = BufferedInputFile(*await asyncio.to_thread(_shown, job, data, as_file))
+        file = BufferedInputFile(*await asyncio.to_thread(looks, self.media, request, pictures, as_file))
         reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
             tried = await self._try(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
@@ -371,10 +368,3 @@ class Deliverer:
     async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
         if fate == Fate.BLOCKED and user_id is not None:
             await self._outbox.blocked(user_id, chat_id)
-
-
-def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
-    """What a result looks like, one picture or a sheet, and the name of its file; call it in a thread."""
-    one = without_loss if as_file else as_photo
-    data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
-    return data, file_name(from_json(job.params), job.seed, ending(data))

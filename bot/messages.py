@@ -12,7 +12,7 @@ from bot.jobs import POLICY, eta
 from bot.menu import commands
 from bot.texts import Texts, shorten
 from engine import catalog
-from engine.requests import Request, TextToImage, from_json
+from engine.requests import Request, TextToImage, Upscale, from_json
 from handlers import (
     asking,
     editing,
@@ -26,6 +26,7 @@ from handlers import (
     report,
     result,
     suggest,
+    upscale,
     waiting,
     ways,
     withheld,
@@ -113,6 +114,8 @@ class Messages:
         below = [*self._asked(told, language), *self._changed(job, language)]
         if not isinstance(request, TextToImage) and prompt_of(request):
             below.insert(0, self._texts(language, f"kind.{request.kind}"))
+        if isinstance(request, Upscale) and request.tile:
+            below.insert(0, self._texts(language, "tile.legend", {"tile": request.tile, "scale": request.scale}))
         if again:
             below.append(self._texts(language, "result.sent-again"))
         if back is not None:
@@ -188,6 +191,8 @@ class Messages:
         key, params, offered = notice.key, notice.params, (self._family, self._lanes, label)
         if key == "photo.offer":
             return InlineKeyboardMarkup(inline_keyboard=edits.rows(str(params["picture"]), *offered))
+        if key == "tile.ask":
+            return upscale.ask_keyboard(str(params["picture"]))
         if key == "extend.ask":
             return extend.keyboard(str(params["picture"]), label)
         if key == "ways.ask":

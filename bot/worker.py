@@ -43,7 +43,7 @@ T = TypeVar("T")
 Files = list[tuple[bytes, int, tuple[int, int]]]  # each picture as PNG, with its seed and size
 
 _BEAT_S = 1.0
-_LONG = ("base", "edit", "upscale")  # lanes whose drawings are worth a look before they are done
+_LOOKED_AT = ("base", "edit")  # lanes whose drawings are worth a look before they are done
 _STUCK_S = 30.0  # without a word to SQL: what /health tells
 _STAY_S = 10.0  # how long one bell may keep a worker at work
 _MEASURE_S = 2.0  # between two looks at what a queue's drawings take
@@ -155,7 +155,7 @@ class RenderChild:
         log_about(job=job.public_id)
         reached(Place.AFTER_CLAIM)
         self._state = WorkerState.DRAWING
-        drawing = Drawing(job, self._settings.preview_s if job.lane in _LONG else 0.0)
+        drawing = Drawing(job, self._settings.preview_s if job.lane in _LOOKED_AT else 0.0)
         beat = asyncio.create_task(self._beat(drawing))
         try:
             await self._draw_and_store(drawing)

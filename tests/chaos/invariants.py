@@ -91,7 +91,7 @@ CHECKS = (
                 coalesce(sum(CASE WHEN entry <> 'reserve' THEN amount END), 0) AS settled,
                 coalesce(sum(CASE WHEN entry = 'reserve' THEN 1 END), 0) AS reserves,
                 coalesce(sum(CASE WHEN entry <> 'reserve' THEN 1 END), 0) AS settles,
-                coalesce(sum(CASE WHEN entry = 'refund' AND state = 'delivered' THEN 1 END), 0) AS shares
+                coalesce(sum(CASE WHEN entry = 'refund' AND state = 'delivered' AND withheld IS NOT NULL THEN 1 END), 0) AS shares
             FROM job LEFT JOIN quota_ledger ON quota_ledger.job_id = job.id GROUP BY public_id, state
         ) AS account
         WHERE reserves <> 1 OR settled <> CASE WHEN settles = 0 THEN 0 ELSE reserved END

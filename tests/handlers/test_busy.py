@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,18 +46,19 @@ async def _press_all(person: Person, message: Shown) -> list[str]:
     return said
 
 
-async def test_each_button_of_the_row_and_of_the_cards_is_answered_while_the_worker_is_held(line: Line, boris: Person) -> None:
-    await boris.says("красная звезда на синем фоне --n 1")
-    result = await boris.sees_photo()
+async def test_each_button_of_the_row_and_of_the_cards_is_answered_while_the_worker_is_held(
+    line: Line, new_person: Callable[..., Person]
+) -> None:
+    anna, boris, vera = (new_person("ru") for _ in range(3))  # each with a chat of their own, and so a pace of their own
+    for person in (anna, boris):
+        await person.says("красная звезда на синем фоне --n 1")
+    rows = [await person.sees_photo() for person in (anna, boris)]
     with held(line):
-        await boris.says("синяя звезда")
-        status = await boris.sees_button("Отменить")
-        assert len(await _press_all(boris, result)) >= 10
-        await boris.presses("Проба", result.id)
-        question = await boris.sees_text("Какую часть попробовать")
-        await _press_all(boris, question)
-        assert await _press_all(boris, status) == ["Остановлено."]
-        await boris.says("/queue")
-        queue = await boris.sees_text("Ваша очередь")
-        await _press_all(boris, queue)
+        await vera.says("синяя звезда")
+        status = await vera.sees_button("Отменить")
+        await anna.presses("Проба", rows[0].id)
+        question = await anna.sees_text("Какую часть попробовать")
+        assert len(await _press_all(boris, rows[1])) >= 10
+        assert len(await _press_all(anna, question)) == 9
+        assert await _press_all(vera, status) == ["Остановлено."]
     await line.settled()

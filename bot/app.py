@@ -157,6 +157,7 @@ class Application:
             keep_all=self._forgetting.keep,
             find_erasure=self._forgetting.find,
             report=desk.report,
+            appeal=desk.appeal,
             grace_s=own.grace_s,
             contact=own.contact,
             family=drawing.family,

@@ -23,10 +23,18 @@ class Calls:
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
 
-    async def put(self, chat_id: int, said: Said, target: int | None, reply_to: int | None) -> Message | bool:
-        """Say it with its picture, if it has one, in message `target` or in a new one."""
+    async def put(
+        self, chat_id: int, said: Said, target: int | None, reply_to: int | None, under_picture: bool = False
+    ) -> Message | bool:
+        """Say it with its picture, if it has one, in message `target` or in a new one.
+
+        under_picture: that message shows a picture, which stays.
+        """
+        if said.photo is None and target:
+            edit = self.edit_caption if under_picture else self.edit_text
+            return await edit(chat_id, target, said)
         if said.photo is None:
-            return await (self.edit_text(chat_id, target, said) if target else self.say(chat_id, said, reply_to))
+            return await self.say(chat_id, said, reply_to)
         file = BufferedInputFile(said.photo, "kandinsky.jpg")
         return await (
             self.edit_picture(chat_id, target, file, said) if target else self.send_picture(chat_id, file, said, reply_to)
@@ -38,6 +46,17 @@ class Calls:
     async def edit_text(self, chat_id: int, message_id: int | None, said: Said) -> Message | bool:
         return await self._bot.edit_message_text(said.text, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
 
+    async def edit_caption(self, chat_id: int, message_id: int | None, said: Said) -> Message | bool:
+        edit = self._bot.edit_message_caption
+        return await edit(chat_id=chat_id, message_id=message_id, caption=said.text, reply_markup=said.inline)
+
+    async def delete(self, chat_id: int, message_id: int) -> bool:
+        return await self._bot.delete_message(chat_id, message_id)
+
+    async def seem_busy(self, chat_id: int) -> bool:
+        """Show for five seconds that a photo is on its way."""
+        return await self._bot.send_chat_action(chat_id, "upload_photo")
+
     async def send_picture(
         self, chat_id: int, file: BufferedInputFile, said: Said, reply_to: int | None, *, as_file: bool = False
     ) -> Message:
@@ -45,11 +64,20 @@ class Calls:
         return await send(chat_id, file, caption=said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))
 
     async def edit_picture(
-        self, chat_id: int, message_id: int | None, file: BufferedInputFile | str, said: Said, *, as_file: bool = False
+        self,
+        chat_id: int,
+        message_id: int | None,
+        file: BufferedInputFile | str,
+        said: Said,
+        *,
+        as_file: bool = False,
+        patience_s: int | None = None,
     ) -> Message:
+        """Put a picture in the place of a text or of another one. patience_s: for the answer; as usual if None."""
         kind = InputMediaDocument if as_file else InputMediaPhoto
         media = kind(media=file, caption=said.text)
-        answer = await self._bot.edit_message_media(media, chat_id=chat_id, message_id=message_id, reply_markup=said.inline)
+        edit = self._bot.edit_message_media
+        answer = await edit(media, chat_id=chat_id, message_id=message_id, reply_markup=said.inline, request_timeout=patience_s)
         if not isinstance(answer, Message):
             raise TypeError("editMessageMedia of our own message answers with the message")
         return answer

@@ -153,6 +153,7 @@ MODES: dict[str, tuple[str, str, tuple[Argument, ...]]] = {  # command: kind of 
         (
             _PICTURE,
             _argument("--scale", type=int, help="2 or 4 times (default: 4)"),
+            _argument("--tile", type=int, help="only this ninth of it, 1 to 9 as one reads (default: all)"),
             _argument("--flash", action="store_true", default=None, help="in four steps, 2 times only"),
             _argument("--refine", action=argparse.BooleanOptionalAction, default=None, help="Flash over the result"),
             _argument("--steps", dest="num_inference_steps", type=int, help="of the solver (default: 5)"),

@@ -8,10 +8,10 @@ between is sent once more, and says so.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiogram import Bot
 from aiogram.types import BufferedInputFile, Message
@@ -19,23 +19,20 @@ from aiogram.types import BufferedInputFile, Message
 from bot import metrics
 from bot.calls import Calls
 from bot.exports import PART, Exports
-from bot.file_names import file_name
-from bot.jobs import Jobs, job_file, job_ping
+from bot.jobs import POLICY, Jobs, job_file, job_ping, job_withheld
 from bot.limiter import Limiter
 from bot.logs import log_about
-from bot.messages import Messages, Said
-from bot.open_queues import OpenQueue, OpenQueues
+from bot.messages import Messages
+from bot.news import News
 from bot.outbox import Outbox
 from bot.own_errors import OwnErrors, backoff
-from bot.presentation import as_file as without_loss
-from bot.presentation import as_photo, as_sheet, ending
 from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
-from bot.views import Views
+from bot.views import Views, looks
 from engine.requests import Upscale, from_json
 from storage.database import Database
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.domain import Delivery, Job, NewNotice, Notice, SendState
 from storage.errors import LostLease
 from storage.media import MediaStore
 from storage.places import Place, reached
@@ -47,10 +44,10 @@ T = TypeVar("T")
 _TICK_S = 0.2
 _REST_S = 0.01  # between two ticks, so that what comes in a crowd is read and sent together
 _REST_AGAIN_S = 0.5  # between two tries to write down that a chat rests
-_PROGRESS_S = 1.5
 _LOOK_S = 0.5  # between two looks at all that wait or are drawn
 _LOOK_SHARE = 0.1  # of the time that may go into looking, however many there are
 _PING_AFTER_S = 20.0
+_DOUBT_S = 3.0  # after which a preview of unknown fate has come, or never will
 _ORPHANS_S = 10.0  # between two looks for what a former deliverer was sending when it was cut off
 _LAST_S = 5.0  # for the calls in flight of a deliverer that ends
 _HEED_S = 4 * _LAST_S  # for which its successor looks at what those calls are told; it may notice late that it has ended
@@ -83,8 +80,10 @@ class Deliverer:
         self._own_errors = OwnErrors(self._outbox)
         self._revoked = False  # whether Telegram knows the token no more
         self._orphans_at = time.monotonic() + _ORPHANS_S  # when to look for rows that say `sending` though nobody sends them
-        self._shown: dict[int, tuple[str, float]] = {}  # job id -> status text last shown, and when
-        self._queues = OpenQueues()
+        self._news = News(
+            self._outbox, self._calls, self._screens, self.messages, self.jobs,
+            send=self._start_news, aside=self._start_aside, attempt=self._try, rest=self._rest,
+        )  # fmt: skip
         self._look_at = 0.0
         self._new_until = 0.0  # a deliverer before us may be told to be silent until then
 
@@ -138,25 +137,9 @@ class Deliverer:
         for delivery, job, language in due.statuses:
             self._start(job.chat_id, partial(self._send_status, delivery, job, language), delivery)
         if due.watched is not None:
-            await self._watch(due.watched)
+            await self._news.watch(due.watched, due.previews)
             now = time.monotonic()
             self._look_at = now + max(_LOOK_S, (now - began) / _LOOK_SHARE)
-
-    async def _watch(self, watched: Sequence[tuple[Job, str]]) -> None:
-        """Bring status messages up to date, each now and then."""
-        now = time.monotonic()
-        for job, language in watched:
-            last_text, at = self._shown.get(job.id, ("", 0.0))
-            if now - at < _PROGRESS_S:
-                continue
-            said = await self._status(job, language)
-            self._shown[job.id] = (last_text, now)
-            if said.text != last_text:
-                self._start(job.chat_id, partial(self._show_progress, job, said), None, reserve=_PROGRESS_RESERVE)
-        for queue in self._queues.stale(job for job, _ in watched):
-            self._start(queue.notice.chat_id, partial(self._refresh_queue, queue), None, reserve=_PROGRESS_RESERVE)
-        ids = {job.id for job, _ in watched}
-        self._shown = {job_id: shown for job_id, shown in self._shown.items() if job_id in ids}
 
     def _start(
         self,
@@ -164,11 +147,27 @@ class Deliverer:
         send: Callable[[], Awaitable[None]],
         owed: Delivery | Notice | None,
         reserve: float = 0.0,
-    ) -> None:
-        if chat_id in self._busy or chat_id in self._settled or not self.limiter.take(chat_id, reserve):
-            return
+        spare: float = 0.0,
+    ) -> bool:
+        """Send it if it may be sent now; return whether it is."""
+        if chat_id in self._busy or chat_id in self._settled or not self.limiter.take(chat_id, reserve, spare):
+            return False
         self._busy[chat_id] = owed
-        task = asyncio.create_task(self._guard(chat_id, send, owed))
+        self._keep(self._guard(chat_id, send, owed))
+        return True
+
+    def _start_news(self, chat_id: int, send: Callable[[], Awaitable[None]], spare: float = 0.0) -> bool:
+        return self._start(chat_id, send, None, _PROGRESS_RESERVE, spare)
+
+    def _start_aside(self, chat_id: int, call: Callable[[], Awaitable[None]]) -> bool:
+        """Make a call that is no message, beside whatever the chat is being sent; return whether it may be made now."""
+        if not self.limiter.take_aside(chat_id, _PROGRESS_RESERVE):
+            return False
+        self._keep(call())
+        return True
+
+    def _keep(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -192,18 +191,14 @@ class Deliverer:
         self._revoked = self._revoked or tried.error == NO_SUCH_TOKEN
         return tried
 
-    async def _status(self, job: Job, language: str) -> Said:
-        view, timing = await self.jobs.queue_view(job) if job.state == JobState.QUEUED else (None, None)
-        return self.messages.status(job, language, view, timing)
-
     async def _send_status(self, delivery: Delivery, job: Job, language: str) -> None:
         """Send "accepted" at most once: it is repeated only if Telegram certainly did nothing."""
         log_about(job=job.public_id)
         await self._outbox.sending(delivery)
-        said = await self._status(job, language)
+        said = await self._news.status(job, language)
         tried = await self._try(self._calls.say(job.chat_id, said, job.reply_to_message_id))
         if tried.answer is not None:
-            self._shown[job.id] = (said.text, time.monotonic())
+            self._news.said(job.id, said.text)
             await self._outbox.status_sent(job, tried.answer.message_id)
             self._own_errors.forget(delivery)
         elif tried.fate == Fate.NOT_APPLIED:
@@ -214,40 +209,17 @@ class Deliverer:
             self._own_errors.forget(delivery)
             await self._if_blocked(tried.fate, job.user_id, job.chat_id)
 
-    async def _show_progress(self, job: Job, said: Said) -> None:
-        """Bring the status message up to date; nobody minds a lost try."""
-        log_about(job=job.public_id)
-        self._shown[job.id] = (said.text, time.monotonic())
-        tried = await self._try(self._calls.edit_text(job.chat_id, job.status_message_id, said))
-        if tried.retry_s:
-            await self._rest(job.chat_id, tried.retry_s)
-
-    async def _refresh_queue(self, queue: OpenQueue) -> None:
-        """Bring a list of what waits up to date; nobody minds a lost try."""
-        notice = queue.notice
-        said = await self._screens.draw(notice, await self._outbox.language(int(notice.user_id or 0)))
-        if said.text == queue.said.text:
-            self._queues.redrawn(queue, said)
-            return
-        tried = await self._try(self._calls.edit_text(notice.chat_id, queue.message_id, said))
-        if tried.retry_s:
-            await self._rest(notice.chat_id, tried.retry_s)
-        if tried.fate in (Fate.GONE, Fate.BLOCKED, Fate.REFUSED):
-            self._queues.forget(queue)
-        else:
-            self._queues.redrawn(queue, said if tried.fate in (Fate.DONE, Fate.SAME) else None)
-
     async def _send_result(self, delivery: Delivery, job: Job, language: str) -> None:
         log_about(job=job.public_id)
         pictures = await self._outbox.pictures_of(job.id)
         form = await self._outbox.wanted_form(job.user_id)
-        if job.kind == Upscale.kind and form == "photo":
+        request = from_json(job.params)
+        if isinstance(request, Upscale) and not request.tile and form == "photo":
             form = "both"  # Telegram's photos are smaller than what was asked for
-        data = await asyncio.gather(*(asyncio.to_thread(self.media.get, picture.media_id) for picture in pictures))
         again = delivery.state == SendState.UNKNOWN
         said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
         as_file = form == "file"
-        file = BufferedInputFile(*await asyncio.to_thread(_shown, job, data, as_file))
+        file = BufferedInputFile(*await asyncio.to_thread(looks, self.media, request, pictures, as_file))
         reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
             tried = await self._try(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
@@ -280,10 +252,16 @@ class Deliverer:
         self, delivery: Delivery, job: Job, tried: Tried[Message], message_id: int | None, form: str, *, safe: bool
     ) -> None:
         """Write down what became of a result; `safe` tries can be repeated without being seen."""
-        if tried.fate in (Fate.DONE, Fate.SAME) and message_id is not None:
+        done = tried.fate in (Fate.DONE, Fate.SAME) and message_id is not None
+        if done and job.id in self._news.doubtful:  # a preview on its way would cover the picture: put it there once more
+            self._news.doubtful.discard(job.id)
+            await self._outbox.again(job.id, 1, _DOUBT_S, "a preview may come late")
+        elif done and message_id is not None:
             photo = tried.answer.photo[-1] if tried.answer and tried.answer.photo else None
             took_s = (job.rendered_at or 0) - job.created_at
             follow = [job_ping(job, message_id)] if safe and took_s > _PING_AFTER_S else []
+            if job.withheld:
+                follow.append(job_withheld(job, message_id))
             if form == "both":
                 follow.append(job_file(job, message_id))
             await self._outbox.delivered(job, message_id, photo, follow)
@@ -303,7 +281,7 @@ class Deliverer:
 
     async def _send_notice(self, notice: Notice, language: str) -> None:
         log_about(job=notice.params.get("job"))
-        target, said, follow = notice.edit_message_id, None, None
+        target, said, follow, under_picture = notice.edit_message_id, None, None, False
         if notice.key == "view":
             call: Callable[[], Awaitable[Message | bool]] = partial(self._views.view, notice, language)
         elif notice.key == "file":
@@ -322,8 +300,13 @@ class Deliverer:
             live = notice.key in SCREENS
             said = await self._screens.draw(notice, language) if live else self.messages.notice(notice, language)
             if notice.job_id is not None and target is None:
-                target = (await self._outbox.job(notice.job_id)).status_message_id
-            call = partial(self._calls.put, notice.chat_id, said, target, notice.reply_to_message_id)
+                job = await self._outbox.job(notice.job_id)
+                target, under_picture = job.status_message_id, job.previewed
+            if target and under_picture and notice.params.get("error") == POLICY:  # no look at it may stay
+                if not await self._deleted(notice, target):
+                    return
+                target = None
+            call = partial(self._calls.put, notice.chat_id, said, target, notice.reply_to_message_id, under_picture)
         if target is None:
             await self._outbox.sending(notice)
         tried = await self._try(call())
@@ -332,8 +315,16 @@ class Deliverer:
             new = self._calls.put(notice.chat_id, said, None, notice.reply_to_message_id)
             target, tried = None, await self._try(new)
         if tried.fate in (Fate.DONE, Fate.SAME):
-            self._queues.shown(notice, said, tried.answer.message_id if isinstance(tried.answer, Message) else target)
+            self._news.queues.shown(notice, said, tried.answer.message_id if isinstance(tried.answer, Message) else target)
         await self._after_notice(notice, tried, follow, safe=target is not None)
+
+    async def _deleted(self, notice: Notice, message_id: int) -> bool:
+        """Take a message away, or be sure that it is gone; else the notice is to be tried again later."""
+        tried = await self._try(self._calls.delete(notice.chat_id, message_id))
+        if tried.fate not in (Fate.NOT_APPLIED, Fate.AMBIGUOUS):
+            return True
+        await self._outbox.notice_again(notice, await self._delay(notice.chat_id, tried, notice.attempt), tried.error)
+        return False
 
     async def _after_notice(self, notice: Notice, tried: Tried[Message | bool], follow: NewNotice | None, *, safe: bool) -> None:
         if tried.fate in (Fate.DONE, Fate.SAME):
@@ -350,7 +341,7 @@ class Deliverer:
             self._own_errors.forget(notice)
             await self._if_blocked(tried.fate, notice.user_id, notice.chat_id)
 
-    async def _delay(self, chat_id: int, tried: Tried[Message] | Tried[Message | bool], attempts: int) -> float:
+    async def _delay(self, chat_id: int, tried: Tried[Any], attempts: int) -> float:
         """How long to wait before the next try: as told and a little longer, or 0.5 s doubling to 60 s."""
         if tried.retry_s:
             return await self._rest(chat_id, tried.retry_s)
@@ -377,10 +368,3 @@ class Deliverer:
     async def _if_blocked(self, fate: Fate, user_id: int | None, chat_id: int) -> None:
         if fate == Fate.BLOCKED and user_id is not None:
             await self._outbox.blocked(user_id, chat_id)
-
-
-def _shown(job: Job, pictures: list[bytes], as_file: bool) -> tuple[bytes, str]:
-    """What a result looks like, one picture or a sheet, and the name of its file; call it in a thread."""
-    one = without_loss if as_file else as_photo
-    data = as_sheet(pictures, as_file) if len(pictures) > 1 else one(pictures[0])
-    return data, file_name(from_json(job.params), job.seed, ending(data))

@@ -198,7 +198,7 @@ def _pictured(message: Shown) -> bool:
 
 
 def _final(message: Shown) -> bool:
-    """Whether a message ends a wait: anything but a status, which bears the cancel button or none and no picture."""
+    """Whether a message ends a wait: anything but a status, which bears the cancel button or says that it stops."""
     datas = [str(button.get("callback_data")) for row in message.buttons for button in row]
     waiting = any(data.startswith(f"{CancelButton.__prefix__}:") for data in datas)
-    return _pictured(message) or not (waiting or message.text.startswith("⏳"))
+    return not (waiting or message.text.startswith("⏳"))

@@ -24,8 +24,10 @@ from handlers import (
     settings,
     start,
     suggest,
+    upscale,
     waiting,
     ways,
+    withheld,
 )
 
 # whoever comes first may take an update; `fallback` takes what is left
@@ -34,6 +36,7 @@ FEATURES = (
     history,
     start,
     waiting,
+    withheld,
     settings,
     privacy,
     report,
@@ -42,6 +45,7 @@ FEATURES = (
     inpaint,
     extend,
     outline,
+    upscale,
     mix,
     ways,
     photo,

@@ -210,9 +210,9 @@ def _write_texts(
     _write_json(archive, "lineage.json", lineage)
     _write_json(archive, "recipes.json", recipes)
     if person is not None:
-        reports = [{**report, "at": _time(report["at"])} for report in person["reports"]]
+        said = {what: [{**each, "at": _time(each["at"])} for each in person[what]] for what in ("reports", "appeals")}
         about = {
-            **person, "settings": json.loads(person["settings"]), "first_seen": _time(person["first_seen"]), "reports": reports,
+            **person, "settings": json.loads(person["settings"]), "first_seen": _time(person["first_seen"]), **said,
         }  # fmt: skip
         _write_json(archive, "person.json", about)
     archive.writestr("README.txt", readme + "\n")

@@ -171,6 +171,17 @@ class Desk:
                 log.warning("picture %d is reported: %s", index, reason, extra={"job": found.public_id})
             return new
 
+    async def appeal(self, user: User, job: str) -> bool:
+        """Keep an appeal against what the judge withheld of this person's job; False if there is one. Raises: NotFound."""
+        async with self._db.begin() as session:
+            found = await JobRepository(session).owned(job, user.id)
+            if not found.withheld:
+                raise NotFound(f"a withheld picture of job {job}")
+            new = await ReportRepository(session).appeal(user.id, found.id)
+        if new:
+            log.warning("the judge is appealed against: %s", ", ".join(found.withheld), extra={"job": found.public_id})
+        return new
+
     async def _owe_once(
         self,
         actor: Actor,

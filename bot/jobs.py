@@ -1,7 +1,7 @@
 """What can be done with a job: submit, cancel, render, release, sweep. SQL is the truth; a bell only says "look"."""
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -34,10 +34,14 @@ from storage.repositories.erasures import ErasureRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
+from storage.repositories.previews import PreviewRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.workers import LeaseRepository, WorkerRepository
 
 log = logging.getLogger(__name__)
+
+POLICY = "policy"
+"""Class of the failure of a job of which the judge let no picture pass."""
 
 _ASLEEP_S = 30.0  # between two sweeps: longer than any sweep takes
 _BRING_S = 86400.0  # after its deadline, how long a drawn picture may be on its way to its chat
@@ -167,6 +171,7 @@ class Jobs:
                 await JobRepository(session).extend_deadlines(passed_s, bot_id=bot_id)
             bells = await self._bells(session, passed_s)
             await WorkerRepository(session).forget_older(3600)
+            await PreviewRepository(session).forget_old()
 
         def overdue(jobs: JobRepository, only: int | None) -> Awaitable[list[Job]]:
             return jobs.overdue(only, bot_id)
@@ -225,10 +230,15 @@ class Jobs:
                 raise Refused("refused.per-day", limit=self._settings.per_day, value=spent, wanted=amount)
 
 
-async def fail(session: AsyncSession, job: Job, error_class: str) -> None:
-    """End a job as failed: quota returned, and the person told; part of the caller's transaction."""
-    await JobRepository(session).finish(job, JobState.FAILED, error_class, refund=True, error_class=error_class)
-    await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class))
+async def fail(session: AsyncSession, job: Job, error_class: str, withheld: Sequence[str] = ()) -> None:
+    """End a job as failed: quota returned, and the person told; part of the caller's transaction.
+
+    withheld: categories of all its pictures, where the judge let none pass (`POLICY`).
+    """
+    await JobRepository(session).finish(
+        job, JobState.FAILED, error_class, refund=True, error_class=error_class, withheld=withheld
+    )
+    await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class, **_told(withheld)))
     metrics.job("failed", error_class)
     log.warning("failed: %s", error_class, extra={"job": job.public_id})
 
@@ -282,11 +292,11 @@ async def stop_cancelled(database: Database, job: Job, step: int, steps: int, fi
     metrics.job("cancelled")
 
 
-async def stop_failed(database: Database, job: Job, error_class: str) -> None:
+async def stop_failed(database: Database, job: Job, error_class: str, withheld: Sequence[str] = ()) -> None:
     """End a drawing that cannot succeed. A lost lease means that somebody else has the job: nothing to do."""
     try:
         async with database.begin() as session:
-            await fail(session, job, error_class)
+            await fail(session, job, error_class, withheld)
     except LostLease:
         log.warning("lease lost before failing", extra={"job": job.public_id})
 
@@ -309,6 +319,17 @@ def job_ping(job: Job, message_id: int) -> NewNotice:
     """A short reply under a result that took long: an edit alone makes no sound."""
     ready = job_notice(job, "job.ready")
     return replace(ready, dedupe_key=f"job:{job.id}:ready", job_id=None, reply_to_message_id=message_id)
+
+
+def job_withheld(job: Job, message_id: int) -> NewNotice:
+    """Under a result: what of it the judge withheld."""
+    card = job_notice(job, "withheld.some", pictures=from_json(job.params).pictures, **_told(job.withheld))
+    return replace(card, dedupe_key=f"job:{job.id}:withheld", job_id=None, reply_to_message_id=message_id)
+
+
+def _told(withheld: Sequence[str]) -> dict[str, object]:
+    """What a person is told of pictures that may not be shown: of what categories they are, and how many."""
+    return {"categories": list(dict.fromkeys(withheld)), "withheld": len(withheld)} if withheld else {}
 
 
 def job_file(job: Job, message_id: int) -> NewNotice:
@@ -351,4 +372,5 @@ def size_of(job: Job) -> str:
 def size_label(request: Request) -> str:
     """What a request's time depends on, beside its queue: sides and number of pictures."""
     width, height = request.size
-    return f"{width}x{height}x{request.pictures}"
+    part = "t" if getattr(request, "tile", 0) else ""  # of a picture takes a ninth of the time
+    return f"{width}x{height}x{request.pictures}{part}"

@@ -37,20 +37,34 @@ class Limiter:
         self._paused: dict[int, float] = {}
         self._told = (0, float("-inf"))  # the chat that got the newest 429, and when
 
-    def take(self, chat_id: int, reserve: float = 0.0) -> bool:
-        """Take leave to send one message now; `reserve` tokens of the bot's are kept back for weightier ones."""
+    def take(self, chat_id: int, reserve: float = 0.0, spare: float = 0.0) -> bool:
+        """Take leave to send one message now; `reserve` tokens of the bot's are kept back for weightier ones.
+
+        spare: tokens of the chat's that are kept back, too, so that what comes next need not wait.
+        """
         now = self._clock()
-        if now < max(self._paused.get(EVERY_CHAT, 0.0), self._paused.get(chat_id, 0.0)):
+        if self._rests(chat_id, now):
             return False
         chat = self._chats.get(chat_id)
         if chat is None:
             rate = self._limits.group_messages_per_min / 60 if chat_id < 0 else self._limits.chat_messages_per_s
             chat = self._chats[chat_id] = Bucket(rate, _CHAT_BURST, _CHAT_BURST, now)
-        if not (self._all.ready(now) and chat.ready(now)) or self._all.tokens - 1 < reserve:
+        if not (self._all.ready(now) and chat.ready(now)) or self._all.tokens - 1 < reserve or chat.tokens - 1 < spare:
             return False
         self._all.tokens -= 1
         chat.tokens -= 1
         return True
+
+    def take_aside(self, chat_id: int, reserve: float = 0.0) -> bool:
+        """Take leave for a call that is no message, and so counts for the bot alone."""
+        now = self._clock()
+        if self._rests(chat_id, now) or not self._all.ready(now) or self._all.tokens - 1 < reserve:
+            return False
+        self._all.tokens -= 1
+        return True
+
+    def _rests(self, chat_id: int, now: float) -> bool:
+        return now < max(self._paused.get(EVERY_CHAT, 0.0), self._paused.get(chat_id, 0.0))
 
     def pause(self, chat_id: int, retry_after_s: float) -> dict[int, float]:
         """Obey a 429: this chat rests a little longer than told; two chats told within a second rest the whole bot.

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from aiogram.types import BotCommand, ForceReply, InlineKeyboardMarkup
 from babel.dates import format_date, format_datetime, format_timedelta
 
-from bot.jobs import eta
+from bot.jobs import POLICY, eta
 from bot.menu import commands
 from bot.texts import Texts, shorten
 from engine import catalog
-from engine.requests import Request, TextToImage, from_json
+from engine.requests import Request, TextToImage, Upscale, from_json
 from handlers import (
     asking,
     editing,
@@ -25,8 +26,10 @@ from handlers import (
     report,
     result,
     suggest,
+    upscale,
     waiting,
     ways,
+    withheld,
 )
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Remark, Timing
 
@@ -77,6 +80,8 @@ class Messages:
         if job.state == JobState.RUNNING:
             if not job.steps:
                 return self._texts(language, "status.drawing")
+            if job.stage == "decode":
+                return self._texts(language, "status.finishing", {"bar": "▰" * _BAR})
             done = round(_BAR * job.step / job.steps)
             values = {"bar": "▰" * done + "▱" * (_BAR - done), "step": job.step, "steps": job.steps}
             return self._texts(language, "status.drawing-step", values)
@@ -109,6 +114,8 @@ class Messages:
         below = [*self._asked(told, language), *self._changed(job, language)]
         if not isinstance(request, TextToImage) and prompt_of(request):
             below.insert(0, self._texts(language, f"kind.{request.kind}"))
+        if isinstance(request, Upscale) and request.tile:
+            below.insert(0, self._texts(language, "tile.legend", {"tile": request.tile, "scale": request.scale}))
         if again:
             below.append(self._texts(language, "result.sent-again"))
         if back is not None:
@@ -135,6 +142,8 @@ class Messages:
         key, params, label = notice.key, notice.params, self.label(language)
         if key in ("job.failed", "job.cancelled"):
             values = dict(params)
+            if key == "job.failed" and params["error"] == POLICY:
+                return self._withheld("withheld.all", params, label)
             if key == "job.failed":
                 reason = f"failed.{params['error']}"
                 key = reason if reason in FAILURES else "failed.engine"
@@ -142,6 +151,8 @@ class Messages:
             else:
                 key = "job.cancelled" if params.get("refund", True) else "job.cancelled-kept"
             return Said(self._texts(language, key, values), result.retry_keyboard(str(params["job"]), label))
+        if key == "withheld.some":
+            return self._withheld(key, params, label)
         if key == "history.ask":
             values = {"example": label("history.example")}
             return Said(self._texts(language, key, values), asking.question(label, "history.placeholder"))
@@ -162,11 +173,26 @@ class Messages:
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params, label)
         return Said(self._texts(language, key, params), keyboard)
 
+    def _withheld(self, key: str, params: Mapping[str, Any], label: "Label") -> Said:
+        """What the judge let nobody see, and why; with the ways on from there."""
+        categories = [str(each) for each in params.get("categories", ())]
+        why = [
+            label(f"withheld.why-{each}") if each in withheld.CATEGORIES else label("withheld.why-else", {"category": each})
+            for each in categories
+        ]
+        values = {"pictures": params.get("pictures", 0), "withheld": params.get("withheld", 0), "why": "; ".join(why)}
+        ways = withheld.ways(categories)
+        lines = [key, *(f"withheld.{way}" for way in ways)]
+        text = "\n".join(self._texts(label.language, line, values) for line in lines)
+        return Said(text, withheld.keyboard(str(params["job"]), ways, label))
+
     def _about(self, notice: Notice, label: "Label") -> InlineKeyboardMarkup | None:
         """The buttons of a question about a picture."""
         key, params, offered = notice.key, notice.params, (self._family, self._lanes, label)
         if key == "photo.offer":
             return InlineKeyboardMarkup(inline_keyboard=edits.rows(str(params["picture"]), *offered))
+        if key == "tile.ask":
+            return upscale.ask_keyboard(str(params["picture"]))
         if key == "extend.ask":
             return extend.keyboard(str(params["picture"]), label)
         if key == "ways.ask":
@@ -248,9 +274,7 @@ class Label:
         return self.texts.plain(self.language, key, values)
 
 
-FAILURES = frozenset(
-    f"failed.{reason}" for reason in ("engine", "poison", "deadline", "oom", "refused", "undeliverable", "withheld")
-)
+FAILURES = frozenset(f"failed.{reason}" for reason in ("engine", "poison", "deadline", "oom", "refused", "undeliverable"))
 
 
 def _day(at: float, language: str) -> str:

@@ -13,6 +13,7 @@ from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, Lease, NoticeRepository, PauseRepository
 from storage.repositories.pictures import PictureRepository
+from storage.repositories.previews import PreviewRepository, Version
 from storage.repositories.users import UserRepository
 
 _SETTLED = (SendState.SENT, SendState.FAILED)
@@ -26,6 +27,7 @@ class Due:
     notices: list[tuple[Notice, str]]
     statuses: list[tuple[Delivery, Job, str]]
     watched: list[tuple[Job, str]] | None
+    previews: Mapping[int, Version]  # by job: of what is being drawn
 
 
 class Outbox:
@@ -42,6 +44,7 @@ class Outbox:
             statuses = await deliveries.due(self._bot_id, 0)
             notices = await NoticeRepository(session).due(self._bot_id)
             unfinished = await JobRepository(session).unfinished_with_status(self._bot_id) if watched else []
+            previews = await PreviewRepository(session).versions(self._bot_id) if unfinished else {}
             people = {job.user_id for _, job in results + statuses} | {job.user_id for job in unfinished}
             people |= {notice.user_id for notice in notices if notice.user_id is not None}
             speak = await UserRepository(session).languages(people) if people else {}
@@ -50,6 +53,7 @@ class Outbox:
             [(notice, speak.get(notice.user_id or 0, str(notice.params.get("language", "en")))) for notice in notices],
             [(delivery, job, speak[job.user_id]) for delivery, job in statuses],
             [(job, speak[job.user_id]) for job in unfinished] if watched else None,
+            previews,
         )
 
     async def interrupted(self, but: Collection[Delivery | Notice] = ()) -> None:
@@ -72,6 +76,11 @@ class Outbox:
                 await NoticeRepository(session).begin(owed, self._lease)
             else:
                 await DeliveryRepository(session).begin(owed, self._lease)
+
+    async def take_preview(self, job: Job) -> bytes | None:
+        """A job's newest preview, which its status message shows from now on; None if it is not drawn any more."""
+        async with self._db.begin() as session:
+            return await PreviewRepository(session).take(job)
 
     async def settled(self, job_id: int, ordinal: int, state: SendState, error: str | None = None) -> None:
         async with self._db.alone() as session:

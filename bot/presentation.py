@@ -41,6 +41,11 @@ def as_file(data: bytes) -> bytes:
     return encode_like(_enlarged(picture, SMALLEST_SIDE), data)
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """Width and height of a stored picture, in pixels; nothing is decoded."""
+    return Image.open(io.BytesIO(data), formats=["PNG"]).size
+
+
 def ending(data: bytes) -> str:
     """What the name of such a file ends in."""
     return "png" if data.startswith(b"\x89PNG") else "jpg"
@@ -57,9 +62,35 @@ def as_sheet(pictures: Sequence[bytes], lossless: bool = False) -> bytes:
     return encode_marked(sheet, "PNG" if lossless else "JPEG")
 
 
+def as_comparison(before: bytes, after: bytes, part: tuple[int, int, int, int], lossless: bool = False) -> bytes:
+    """Set a part of a picture, enlarged plainly to the size of `after`, beside what the model made of it: badges 1 and 2.
+
+    part: left, top, right, bottom in pixels of `before`.
+    """
+    made = _open(after)
+    plain = _open(before).crop(part).resize(made.size, Image.Resampling.BICUBIC)
+    sides = [_enlarged(each, SMALLEST_SIDE) for each in (plain, made)]
+    width, height = sides[0].size
+    sheet = Image.new("RGB", (2 * width + _GAP, height), _PAPER)
+    for index, side in enumerate(sides):
+        left = index * (width + _GAP)
+        sheet.paste(side, (left, 0))
+        _number(sheet, (left + _INSET, _INSET), index + 1)
+    if not lossless:
+        sheet.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+    return encode_marked(sheet, "PNG" if lossless else "JPEG")
+
+
 def as_thumbnail(data: bytes) -> bytes:
     """Make the small copy of a picture that the history shows: its middle as a square, as JPEG."""
     return _jpeg(ImageOps.fit(_open(data), (_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS))
+
+
+def as_preview(picture: Image.Image) -> bytes:
+    """Make the small copy of a picture half drawn that is shown while it is, as JPEG: 320 pixels on the longer side."""
+    scale = _THUMBNAIL / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return _jpeg(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
 
 
 def as_gallery(thumbnails: Sequence[bytes | None], rows: Sequence[int]) -> bytes:

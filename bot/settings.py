@@ -228,6 +228,9 @@ class JobSettings(BaseSettings):
     worker_alive_s: float = Field(15.0, gt=0, allow_inf_nan=False, description="seconds of silence that make a worker gone")
     leader_s: float = Field(4.0, gt=0, allow_inf_nan=False, description="seconds before another bot process takes over")
     drain_s: float = Field(20.0, ge=0, allow_inf_nan=False, description="seconds a worker told to stop may go on drawing")
+    preview_s: float = Field(
+        4.0, ge=0, allow_inf_nan=False, description="seconds between two rough pictures of a long drawing; 0 for none"
+    )
     max_active: int = Field(3, ge=1, description="jobs a person may have in work")
     max_crashes: int = Field(3, ge=1, description="crashes before a job is given up")
     per_day: int = Field(0, ge=0, description="pictures a person may draw in 24 hours; 0 is no limit")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from storage.database import Database
 from storage.domain import JobState
-from storage.repositories.stats import InboxLoad, QueueLoad, ReportSeen, Spread, StatsRepository, WorkerSeen
+from storage.repositories.stats import AppealSeen, InboxLoad, QueueLoad, ReportSeen, Spread, StatsRepository, WorkerSeen
 
 _DAY_S = 86400.0
 _REPORTS = 5  # the newest, listed
@@ -25,6 +25,8 @@ class Stats:
     inboxes: dict[int, InboxLoad]
     reports: dict[str, tuple[int, int]]
     reported: list[ReportSeen]
+    appeals: tuple[int, int]
+    appealed: list[AppealSeen]
 
 
 async def gather(database: Database) -> Stats:
@@ -41,6 +43,8 @@ async def gather(database: Database) -> Stats:
             inboxes={bot_id: await stats.inbox(bot_id) for bot_id in await stats.bots()},
             reports=await stats.reports(_DAY_S),
             reported=await stats.newest_reports(_REPORTS),
+            appeals=await stats.appeals(_DAY_S),
+            appealed=await stats.newest_appeals(_REPORTS),
         )
 
 
@@ -63,6 +67,7 @@ def render(stats: Stats) -> str:
         (each.reason, _span(each.age_s), each.job, str(each.picture or "all"), each.media_id or "deleted")
         for each in stats.reported
     ]
+    appealed = [(", ".join(dict.fromkeys(each.categories)), _span(each.age_s), each.job, each.params) for each in stats.appealed]
     blocks = [
         _block("Jobs of the last 24 hours", ("state", "jobs"), jobs),
         f"People in the last 24 hours: {stats.people}",
@@ -72,6 +77,8 @@ def render(stats: Stats) -> str:
         _block("Failures of the last 24 hours", ("class", "jobs"), failures),
         _block("Reports of pictures", ("said", "last 24 hours", "ever"), reports),
         _block("Reported last", ("said", "ago", "job", "picture", "file"), reported),
+        f"Appeals against the judge: {stats.appeals[0]} in the last 24 hours, {stats.appeals[1]} ever",
+        _block("Appealed last", ("withheld", "ago", "job", "request that draws it again"), appealed),
         _block("Inboxes", ("bot", "waiting", "oldest", "set aside"), inboxes),
     ]
     return "\n\n".join(blocks)

@@ -1,7 +1,7 @@
 """Results shown again, when somebody presses a button of theirs: one picture, the sheet, a file without loss."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from aiogram.types import BufferedInputFile, Message
@@ -10,11 +10,35 @@ from bot.calls import Calls
 from bot.file_names import file_name
 from bot.messages import Messages
 from bot.outbox import Outbox
+from bot.presentation import as_comparison, as_photo, as_sheet, ending, size_of
 from bot.presentation import as_file as without_loss
-from bot.presentation import as_photo, as_sheet, ending
-from engine.requests import from_json
-from storage.domain import Notice
+from engine.requests import Request, Upscale, from_json
+from storage.domain import Notice, Picture
+from storage.errors import MediaMissing
 from storage.media import MediaStore
+
+
+def looks(media: MediaStore, request: Request, pictures: Sequence[Picture], as_file: bool) -> tuple[bytes, str]:
+    """What a result looks like, and the name of its file; call it in a thread.
+
+    One picture, several as a sheet, or a part of an enlarged picture beside what plain enlarging makes of it.
+    """
+    data = [media.get(picture.media_id) for picture in pictures]
+    if len(data) > 1:
+        shown = as_sheet(data, as_file)
+    elif isinstance(request, Upscale) and request.tile:
+        shown = _compared(media, request, data[0], as_file)
+    else:
+        shown = without_loss(data[0]) if as_file else as_photo(data[0])
+    return shown, file_name(request, pictures[0].seed, ending(shown))
+
+
+def _compared(media: MediaStore, request: Upscale, made: bytes, as_file: bool) -> bytes:
+    try:
+        whole = media.get(request.image)
+    except MediaMissing:  # what it was made from is gone meanwhile; what was made is there
+        return without_loss(made) if as_file else as_photo(made)
+    return as_comparison(whole, made, request.part(*size_of(whole)), as_file)
 
 
 class Views:

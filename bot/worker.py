@@ -10,9 +10,8 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -20,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import jobs, metrics
 from bot.broker import Bell
+from bot.drawing import Drawing
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
 from engine.recipe import Recipe, encode, recipe_of
@@ -31,16 +31,19 @@ from storage.media import MediaStore
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pictures import PictureRepository
+from storage.repositories.previews import PreviewRepository
 from storage.repositories.workers import TimingRepository, WorkerRepository
 
 if TYPE_CHECKING:
     from engine.engine import Engine
-    from engine.outcomes import Outcome, Progress
+    from engine.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Files = list[tuple[bytes, int, tuple[int, int]]]  # each picture as PNG, with its seed and size
 
 _BEAT_S = 1.0
+_LOOKED_AT = ("base", "edit")  # lanes whose drawings are worth a look before they are done
 _STUCK_S = 30.0  # without a word to SQL: what /health tells
 _STAY_S = 10.0  # how long one bell may keep a worker at work
 _MEASURE_S = 2.0  # between two looks at what a queue's drawings take
@@ -51,34 +54,6 @@ _PNG_LEVEL = 1  # a third of the default's time for a tenth more bytes
 _EXIT_FRESH = 70  # the child asks for a fresh process
 _EXIT_STALLED = 75
 _EXIT_ALONE = 76  # the parent was killed
-
-
-@dataclass
-class Drawing:
-    """What the engine thread and the heartbeat tell each other about one job."""
-
-    job: Job
-    stage: str | None = None
-    step: int = 0
-    steps: int = 0
-    began_at: float = field(default_factory=time.monotonic)
-    moved_at: float = field(default_factory=time.monotonic)
-    stop: bool = False
-    lost: bool = False
-    drained: bool = False  # stopped so that another worker draws it
-
-    def on_step(self, progress: "Progress") -> Collection[int]:
-        self.stage, self.moved_at = progress.stage, time.monotonic()
-        if progress.stage == "step":  # encoding and decoding are no part of what a person sees done, or is charged for
-            self.step, self.steps = progress.step, progress.total
-            reached(Place.MID_STEP)
-        return {0} if self.stop else ()
-
-    @property
-    def left_s(self) -> float:
-        """How long it still takes at its own pace; 0 before the first step, when nobody knows."""
-        elapsed = time.monotonic() - self.began_at
-        return elapsed * (self.steps - self.step) / self.step if self.step else 0.0
 
 
 class RenderChild:
@@ -180,7 +155,7 @@ class RenderChild:
         log_about(job=job.public_id)
         reached(Place.AFTER_CLAIM)
         self._state = WorkerState.DRAWING
-        drawing = Drawing(job)
+        drawing = Drawing(job, self._settings.preview_s if job.lane in _LOOKED_AT else 0.0)
         beat = asyncio.create_task(self._beat(drawing))
         try:
             await self._draw_and_store(drawing)
@@ -198,7 +173,7 @@ class RenderChild:
             sources = await self._sources(job)
             if sources is None:
                 return
-            outcome, files = await self._loop.run_in_executor(self._engine_thread, self._draw, drawing, sources)
+            outcome, files = await self._loop.run_in_executor(self._engine_thread, self._draw_at_last, drawing, sources)
             if not files:
                 await self._stop(drawing, outcome)
                 return
@@ -210,7 +185,7 @@ class RenderChild:
                 for index, (media_id, (_, seed, size)) in enumerate(zip(media, files, strict=True))
             ]
             reached(Place.BEFORE_RENDERED)
-            if not await self._store_at_last(drawing, pictures):
+            if not await self._store_at_last(drawing, pictures, getattr(outcome, "withheld", ())):
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps, media)
                 return
             reached(Place.AFTER_RENDERED)
@@ -248,7 +223,23 @@ class RenderChild:
         await self._release(job, why)
         await asyncio.sleep(_STORE_AWAY_S)
 
-    def _draw(self, drawing: Drawing, sources: Mapping[str, bytes]) -> tuple["Outcome", list[tuple[bytes, int, tuple[int, int]]]]:
+    def _draw_at_last(self, drawing: Drawing, sources: Mapping[str, bytes]) -> tuple["Outcome", Files]:
+        """Draw; memory that ran out may do so by chance, so there is one more try with all of it that can be had.
+
+        Raises: OutOfMemory after that one, too.
+        """
+        from engine.errors import OutOfMemory
+        from engine.memory import give_all_back
+
+        try:
+            return self._draw(drawing, sources)
+        except OutOfMemory as error:
+            log.warning("%s; once more", error)
+        give_all_back()  # not inside the handler: the error's frames hold tensors
+        drawing.begin_again()
+        return self._draw(drawing, sources)
+
+    def _draw(self, drawing: Drawing, sources: Mapping[str, bytes]) -> tuple["Outcome", Files]:
         """Run the engine in its thread and encode what it drew, each picture with its seed and size."""
         from engine.outcomes import Drawn
         from engine.pictures import decoded
@@ -278,14 +269,17 @@ class RenderChild:
             await self._bell.ring(drawing.job.queue)
         elif drawing.stop:
             await jobs.stop_cancelled(self._db, drawing.job, drawing.step, drawing.steps)
+        elif (category := getattr(outcome, "category", None)) is not None:
+            every = [category] * from_json(drawing.job.params).pictures
+            await jobs.stop_failed(self._db, drawing.job, jobs.POLICY, every)
         else:
-            await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
+            await jobs.stop_failed(self._db, drawing.job, "engine")
 
-    async def _store_at_last(self, drawing: Drawing, pictures: list[NewPicture]) -> bool:
+    async def _store_at_last(self, drawing: Drawing, pictures: list[NewPicture], withheld: Sequence[str] = ()) -> bool:
         """Store what was drawn, however long the database is away: after its lease somebody else may have the job."""
         while True:
             try:
-                return await self._store(drawing.job, pictures)
+                return await self._store(drawing.job, pictures, withheld)
             except (IntegrityError, DataError, ProgrammingError):
                 raise  # another try would end the same way
             except (DBAPIError, OSError) as error:
@@ -293,14 +287,14 @@ class RenderChild:
                 log.warning("not stored: %s; trying again", type(error).__name__)
                 await asyncio.sleep(_DATABASE_AWAY_S)
 
-    async def _store(self, job: Job, pictures: list[NewPicture]) -> bool:
-        """Store what was drawn, unless its person cancelled in the meantime."""
+    async def _store(self, job: Job, pictures: list[NewPicture], withheld: Sequence[str] = ()) -> bool:
+        """Store what was drawn, unless its person cancelled in the meantime. withheld: categories of what is not among it."""
         revision = self._engine.revision if self._engine else ""
         digest = pictures[0].media_id.partition(".")[0]
         async with self._db.begin() as session:
             if await JobRepository(session).wants_cancel(job):
                 return False
-            await JobRepository(session).rendered(job, revision, digest)
+            await JobRepository(session).rendered(job, revision, digest, withheld)
             await PictureRepository(session).add_results(job, pictures)
         return True
 
@@ -367,6 +361,9 @@ class RenderChild:
                 async with self._db.alone() as session:
                     drawing.stop = await JobRepository(session).wants_cancel(drawing.job) or drawing.drained
                 metrics.moved("heartbeat")
+                if (preview := drawing.take_preview()) is not None:
+                    async with self._db.alone() as session:
+                        await PreviewRepository(session).put(drawing.job, *preview)
                 progress = (drawing.stage, drawing.step, drawing.steps)
                 renew = now - renewed >= self._settings.renew_s
                 if renew or (progress != shown and now - written >= _BEAT_S):

@@ -1,5 +1,6 @@
 """Running out of memory: how to recognise it, and doing less at once instead."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -29,6 +30,13 @@ def within_memory(sentence: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(sentence) from error
+
+
+def give_all_back() -> None:
+    """Let go of all memory that nothing uses: what torch keeps for later is split into pieces that may be too small."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 class Ladder:

@@ -53,14 +53,14 @@ Stage: TypeAlias = Literal["load", "encode", "step", "window", "decode"]
 class Progress:
     """`step` of `total` is really finished, in a stage of the request at index `request` of the run.
 
-    preview: decodes the first picture as it stands; costs nothing unless called.
+    preview: decodes the first picture as it stands, or None if that may not be shown; costs nothing unless called.
     """
 
     stage: Stage
     request: int
     step: int
     total: int
-    preview: Callable[[], Image]
+    preview: Callable[[], Image | None]
 
 
 OnStep: TypeAlias = Callable[[Progress], Collection[int]]

@@ -17,6 +17,7 @@ MAX_GUIDANCE = 20.0
 MIN_WEIGHT, MAX_WEIGHT = 0.01, 2.0  # of a picture or an adapter beside the prompt
 MAX_MARGIN = 4096  # pixels that outpainting adds on a side
 MAX_ZOOM = 4.0
+MAX_TILE = 9  # parts of a picture, three by three, counted from 1 as one reads
 MAX_SPREAD = 256  # pixels by which a mask grows or fades
 MAX_REGIONS = 4
 MAX_NEW_TOKENS = 512
@@ -262,6 +263,7 @@ RULES: Mapping[str, Rule] = {
     "mask_dilation": _spread,
     "mask_feather": _spread,
     "zoom": between("value-range", "The zoom", 1.0, MAX_ZOOM),
+    "tile": whole_between("value-range", "The number of the part", 0, MAX_TILE),
     "refine": _flag,
     "temperature": between("value-range", "The temperature", 0.0, 2.0),
     "top_p": between("value-range", "A share", 0.01, 1.0),

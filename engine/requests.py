@@ -35,6 +35,7 @@ __all__ = [
     "MIN_WEIGHT",
     "REFINE_TIMESTEPS",
     "SCALES",
+    "TILES",
     "Beautify",
     "GuidedRequest",
     "ImageToImage",
@@ -59,6 +60,9 @@ __all__ = [
     "new_seed",
     "to_json",
 ]
+
+TILES = 3
+"""Parts of a picture in a row, and rows of them."""
 
 _OPTIONAL_PROMPT = {"prompt": optional_prompt}
 _BIG_FAMILY = "kandinsky-3.1"  # the one that serves every kind
@@ -295,7 +299,10 @@ class Regions(GuidedRequest):
 @kind("upscale")
 @dataclass(frozen=True)
 class Upscale(Request):
-    """Enlarge a picture 2 or 4 times. flash: the four-step network, 2 times only; refine: Flash of the UNet over its result."""
+    """Enlarge a picture 2 or 4 times. flash: the four-step network, 2 times only; refine: Flash of the UNet over its result.
+
+    tile: the part to enlarge, alone, of three by three, from 1 as one reads; 0 is the whole picture.
+    """
 
     image: str
     seed: int
@@ -304,12 +311,21 @@ class Upscale(Request):
     flash: bool = False
     refine: bool = True
     num_inference_steps: int = 5
+    tile: int = 0
     family: str = _BIG_FAMILY
 
     @property
     def lane(self) -> str:
         """The kind of worker that draws it."""
         return "upscale"
+
+    def part(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """What it enlarges of a picture of so many pixels: left, top, right, bottom."""
+        if not self.tile:
+            return 0, 0, width, height
+        row, column = divmod(self.tile - 1, TILES)
+        right, bottom = max(1, width * (column + 1) // TILES), max(1, height * (row + 1) // TILES)
+        return min(width * column // TILES, right - 1), min(height * row // TILES, bottom - 1), right, bottom
 
     def _check_together(self) -> None:
         if self.flash and self.scale != 2:

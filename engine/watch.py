@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from PIL.Image import Image
@@ -36,7 +37,7 @@ class Watch:
         self._queued.clear()
         self._stop_if_dropped()
 
-    def finished(self, stage: Stage, step: int, total: int, preview: Callable[[], Image]) -> None:
+    def finished(self, stage: Stage, step: int, total: int, preview: Callable[[], Image | None]) -> None:
         """Report that a step's work has been handed to the device.
 
         Raises: GivenUp if the caller dropped the request.
@@ -61,3 +62,21 @@ class Watch:
     def _stop_if_dropped(self) -> None:
         if self._request in self._dropped:
             raise GivenUp
+
+
+class JudgedWatch(Watch):
+    """Another watch, whose caller sees no preview that was not judged."""
+
+    def __init__(self, watch: Watch, passes: Callable[[Image], bool]) -> None:
+        self._watch = watch
+        self._passes = passes
+
+    def begin(self, request: int) -> None:
+        self._watch.begin(request)
+
+    def finished(self, stage: Stage, step: int, total: int, preview: Callable[[], Image | None]) -> None:
+        self._watch.finished(stage, step, total, partial(self._judged, preview))
+
+    def _judged(self, preview: Callable[[], Image | None]) -> Image | None:
+        picture = preview()
+        return picture if picture is not None and self._passes(picture) else None

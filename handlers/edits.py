@@ -16,7 +16,7 @@ router = Router(name=__name__)
 
 MODES = (variation, inpaint, extend, outline, mix, upscale)
 EDITS = {action: edit for mode in MODES for action, edit in mode.EDITS.items()}
-_SHOWN = ("vary", "wander", "inpaint", "extend", "outline", "mix", "up2", "up4")
+_SHOWN = ("vary", "wander", "inpaint", "extend", "outline", "mix", "up2", "up4", "try")
 _COLUMNS = 2
 _AT_ONCE = frozenset(action for action, edit in EDITS.items() if not edit.asks)
 

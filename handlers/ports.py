@@ -232,6 +232,15 @@ class Report(Protocol):
     async def __call__(self, actor: Actor, job: str, index: int, reason: str) -> bool: ...
 
 
+class Appeal(Protocol):
+    """Keep that this person thinks the judge was wrong about what it withheld of their job; False if they have said so before.
+
+    Raises: Refused where nothing was withheld.
+    """
+
+    async def __call__(self, user: User, job: str) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Choice:
     """A button that speaks for the person: its label, and the prompt that a tap draws. key: a text in place of the label."""

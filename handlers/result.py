@@ -9,7 +9,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 
 from engine import catalog
 from engine.requests import Request, TextToImage, Upscale, from_json, new_seed
-from handlers import edits, report, ways
+from handlers import edits, report, upscale, ways
 from handlers.ports import Actor, FindJob, FindParent, FindSeed, SendFile, Show, Submit, Toast
 from storage.domain import Job, Picture, Refused
 
@@ -48,6 +48,10 @@ def keyboard(
         if index:
             rows[0].append(button(label("button.sheet"), "open", 0))
     request = from_json(job.params)
+    if isinstance(request, Upscale) and request.tile:
+        rows += upscale.tile_keyboard(job.public_id, request.tile, label).inline_keyboard
+        rows.append([button(label("button.file"), "file", index), report.button(job.public_id, index, label)])
+        return InlineKeyboardMarkup(inline_keyboard=rows)
     if request.kind != Upscale.kind:  # which has nothing left to chance
         rows.append([button(label("button.again"), "again", index), button(label("button.same-seed"), "same", index)])
     last = [button(label("button.file"), "file", index)]
@@ -140,7 +144,7 @@ async def draw_carefully(
 async def opened(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
     """Find this person's job, if it has such a picture. Raises: Refused."""
     job = await find_job(actor.user, public_id)
-    if not 0 <= index <= from_json(job.params).pictures:
+    if not 0 <= index <= from_json(job.params).pictures - len(job.withheld):
         raise Refused("refused.not-found")
     return job
 

@@ -187,6 +187,8 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Job:
+    """withheld: categories of its pictures that may not be shown.  previewed: its status message shows one half drawn."""
+
     id: int
     public_id: str
     bot_id: int
@@ -216,6 +218,8 @@ class Job:
     started_at: float | None
     rendered_at: float | None
     remarks: tuple[Remark, ...] = ()
+    withheld: tuple[str, ...] = ()
+    previewed: bool = False
 
     @property
     def queue(self) -> str:

@@ -3,7 +3,21 @@
 Times are seconds since 1970 on the database's clock. Integer keys never leave the server; `public_id` does.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+import json
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState, remarks_from_json
@@ -99,6 +113,8 @@ class JobRow(Base):
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int] = mapped_column(default=0)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    withheld: Mapped[str | None] = mapped_column(Text)
+    previewed: Mapped[bool] = mapped_column(default=False, server_default=false())
     engine_revision: Mapped[str | None] = mapped_column(String(64))
     input_sha256: Mapped[str | None] = mapped_column(String(64))
     artefact_sha256: Mapped[str | None] = mapped_column(String(64))
@@ -120,6 +136,7 @@ class JobRow(Base):
             step=self.step, steps=self.steps, engine_revision=self.engine_revision, error_class=self.error_class,
             cancel_requested=self.cancel_requested, created_at=self.created_at, started_at=self.started_at,
             rendered_at=self.rendered_at, remarks=remarks_from_json(self.remarks),
+            withheld=tuple(json.loads(self.withheld)) if self.withheld else (), previewed=self.previewed,
         )  # fmt: skip
 
 
@@ -329,6 +346,28 @@ class ReportRow(Base):
     picture: Mapped[int]
     reason: Mapped[str] = mapped_column(String(16))
     at: Mapped[float]
+
+
+class AppealRow(Base):
+    """Somebody says that the judge was wrong about what it withheld of a job; once a job, and so once a picture."""
+
+    __tablename__ = "appeal"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), index=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), unique=True)
+    at: Mapped[float]
+
+
+class PreviewRow(Base):
+    """The newest rough picture (JPEG) of a job that is being drawn, with the fence and the step that it is of."""
+
+    __tablename__ = "preview"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    fence: Mapped[int]
+    step: Mapped[int]
+    picture: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class LeaseRow(Base):

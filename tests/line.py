@@ -20,7 +20,10 @@ from storage.database import Database
 from storage.schema import migrate
 
 TOKEN = "4242:TEST-token-that-opens-nothing-else-at-all"
-QUICK = {"JOB_LEASE_S": "3", "JOB_RENEW_S": "1", "JOB_SWEEP_S": "0.3", "JOB_RERING_S": "1", "JOB_LEADER_S": "1.5"}
+QUICK = {
+    "JOB_LEASE_S": "3", "JOB_RENEW_S": "1", "JOB_SWEEP_S": "0.3", "JOB_RERING_S": "1", "JOB_LEADER_S": "1.5",
+    "JOB_PREVIEW_S": "0",  # the first photo that a person sees is the result
+}  # fmt: skip
 
 
 @dataclass

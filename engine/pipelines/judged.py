@@ -10,8 +10,8 @@ from PIL.Image import Image
 from engine.components import Components
 from engine.outcomes import Drawn, Outcome
 from engine.residency import Visitor
-from engine.safety.judge import PictureJudge, withhold
-from engine.watch import Watch
+from engine.safety.judge import PictureJudge, verdicts, withhold
+from engine.watch import JudgedWatch, Watch
 
 if TYPE_CHECKING:  # that module reads this one
     from engine.pipelines.registry import Build, Pipeline
@@ -27,9 +27,12 @@ class JudgedPipeline:
         self._judge = judge
 
     def __call__(self, request: Any, pictures: Mapping[str, Image], watch: Watch) -> Outcome:
-        """Answer a request as the pipeline does, then judge."""
-        outcome = self._pipeline(request, pictures, watch)
+        """Answer a request as the pipeline does, then judge; the previews on the way, too."""
+        outcome = self._pipeline(request, pictures, JudgedWatch(watch, self._passes))
         return withhold(outcome, self._judge) if isinstance(outcome, Drawn) else outcome
+
+    def _passes(self, picture: Image) -> bool:
+        return verdicts(self._judge, [picture]) == [None]
 
 
 def judge_of(parts: Components) -> PictureJudge:

@@ -37,7 +37,8 @@ class Upscaling:
 
         Raises: RequestError for a picture too large to enlarge; the rest as `UpscalePipeline`.
         """
-        picture = pictures[request.image]
+        whole = pictures[request.image]
+        picture = whole.crop(request.part(*whole.size)) if request.tile else whole
         _check_result(picture, request.scale)
         enlarger = self._enlarger(request.scale, request.flash)
         if not request.flash:

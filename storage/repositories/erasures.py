@@ -16,6 +16,7 @@ from storage.database import db_now
 from storage.domain import ACTIVE, TERMINAL, Erasure, Holdings, InboxState, SendState, User, new_public_id
 from storage.tables import (
     MEDIA_ID_LENGTH,
+    AppealRow,
     AuditRow,
     DeliveryRow,
     DialogRow,
@@ -26,6 +27,7 @@ from storage.tables import (
     NoticeRow,
     PauseRow,
     PictureRow,
+    PreviewRow,
     QuotaLedgerRow,
     ReportRow,
     TelegramFileRow,
@@ -119,6 +121,8 @@ class ErasureRepository:
         held = await self.holdings(user_id)
         await self.doom_files(await self._files_of(user_id), erasure.id)
         await self._run(delete(ReportRow).where(or_(ReportRow.user_id == user_id, ReportRow.job_id.in_(jobs))))
+        await self._run(delete(AppealRow).where(AppealRow.user_id == user_id))
+        await self._run(delete(PreviewRow).where(PreviewRow.job_id.in_(jobs)))
         await self._run(delete(TelegramFileRow).where(TelegramFileRow.picture_id.in_(pictures)))
         theirs = NoticeRow.user_id == user_id, NoticeRow.job_id.in_(jobs), NoticeRow.picture_id.in_(pictures)
         await self._run(delete(NoticeRow).where(or_(*theirs)))

@@ -1,5 +1,6 @@
 """What a person gets when they ask for all that is theirs: pictures with their lineage, and what was asked for."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from storage.tables import JobRow, PictureRow, ReportRow, UserRow
+from storage.tables import AppealRow, JobRow, PictureRow, ReportRow, UserRow
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,12 @@ class ExportRepository:
             .where(ReportRow.user_id == user_id)
             .order_by(ReportRow.id)
         )
+        appeals = await self._session.execute(
+            select(JobRow.public_id, AppealRow.at)
+            .join(JobRow, JobRow.id == AppealRow.job_id)
+            .where(AppealRow.user_id == user_id)
+            .order_by(AppealRow.id)
+        )
         return {
             "telegram_id": row.telegram_id,
             "bot_id": row.bot_id,
@@ -85,6 +92,7 @@ class ExportRepository:
             "settings": row.settings,
             "first_seen": row.created_at,
             "reports": [{"recipe": job, "picture": picture, "reason": reason, "at": at} for job, picture, reason, at in reports],
+            "appeals": [{"recipe": job, "at": at} for job, at in appeals],
         }
 
     async def _jobs(self, *where: Any) -> list[dict[str, Any]]:
@@ -106,6 +114,7 @@ class ExportRepository:
                 "state": row.state,
                 "asked_at": row.created_at,
                 "finished_at": row.finished_at,
+                "withheld": json.loads(row.withheld) if row.withheld else [],
             }
             for row, made_from in rows
         ]

@@ -1,6 +1,7 @@
 """Jobs and their transitions. Every write by a worker carries its fence; a lost fence raises `LostLease`."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +29,17 @@ _SETTLE = (
     insert(QuotaLedgerRow.__table__)  # type: ignore[arg-type]
     .from_select(
         ["job_id", "user_id", "entry", "amount", "at"],
-        select(_LEDGER.job_id, _LEDGER.user_id, bindparam("settled", type_=_LEDGER.entry.type), _LEDGER.amount, db_now()).where(
-            _LEDGER.job_id == bindparam("of_job"), _LEDGER.entry == literal("reserve")
-        ),
+        select(
+            _LEDGER.job_id,
+            _LEDGER.user_id,
+            bindparam("settled", type_=_LEDGER.entry.type),
+            _LEDGER.amount - bindparam("less", type_=_LEDGER.amount.type),
+            db_now(),
+        ).where(_LEDGER.job_id == bindparam("of_job"), _LEDGER.entry == literal("reserve")),
     )
     .inline()
 )
+_RETURN = insert(QuotaLedgerRow.__table__).values(entry="refund", at=db_now()).inline()  # type: ignore[arg-type]
 _NOTE = insert(AuditRow.__table__).values(at=db_now()).inline()  # type: ignore[arg-type]
 _FRESH = {"populate_existing": True}  # transitions go past the session, so what it remembers of a job may be old
 _BY_KEY = select(JobRow).where(JobRow.dedupe_key == bindparam("key")).execution_options(**_FRESH)
@@ -194,8 +200,8 @@ class JobRepository:
         found = await self._session.scalar(select(JobRow.cancel_requested).where(JobRow.id == job.id, JobRow.fence == job.fence))
         return found is None or found
 
-    async def rendered(self, job: Job, revision: str, artefact_sha256: str) -> None:
-        """End a drawing: the result is owed to the chat from here on."""
+    async def rendered(self, job: Job, revision: str, artefact_sha256: str, withheld: Sequence[str] = ()) -> None:
+        """End a drawing: the result is owed to the chat from here on. withheld: categories of those that may not be shown."""
         await self._move(
             job.id,
             JobState.RUNNING,
@@ -207,6 +213,7 @@ class JobRepository:
                 "rendered_at": db_now(),
                 "engine_revision": revision,
                 "artefact_sha256": artefact_sha256,
+                "withheld": json.dumps(withheld) if withheld else None,
             },
         )
         await self._session.execute(_OWE_AND_TELL, {"job_id": job.id, "ordinal": 1})
@@ -219,17 +226,29 @@ class JobRepository:
         # its person's turn had come; it must not wait for another round of everybody
         await self._session.execute(update(UserRow).where(UserRow.id == job.user_id).values(last_served_at=0.0))
 
-    async def finish(self, job: Job, to: JobState, why: str, refund: bool, error_class: str | None = None) -> None:
-        """Move a job to a terminal state and settle its quota: returned, or kept."""
-        values = {"lease_until": None, "finished_at": db_now(), "error_class": error_class}
+    async def finish(
+        self, job: Job, to: JobState, why: str, refund: bool, error_class: str | None = None, withheld: Sequence[str] = ()
+    ) -> None:
+        """Move a job to a terminal state and settle its quota: returned, or kept; never kept for a picture that is withheld.
+
+        withheld: categories, of a job of which nothing may be shown.
+        """
+        values: dict[str, Any] = {"lease_until": None, "finished_at": db_now(), "error_class": error_class}
+        if withheld:
+            values["withheld"] = json.dumps(withheld)
         await self._move(job.id, job.state, to, why=why, fence=job.fence, values=values)
-        await self._session.execute(_SETTLE, {"of_job": job.id, "settled": "refund" if refund else "commit"})
+        back = 0 if refund else len(job.withheld)
+        settled = {"of_job": job.id, "settled": "refund" if refund else "commit", "less": back}
+        await self._session.execute(_SETTLE, settled)
+        if back:
+            await self._session.execute(_RETURN, {"job_id": job.id, "user_id": job.user_id, "amount": back})
 
     async def request_cancel(self, job: Job) -> None:
         await self._session.execute(_CHANGE.where(JobRow.id == job.id).values(cancel_requested=True))
 
     async def set_status_message(self, job_id: int, message_id: int | None) -> None:
-        await self._session.execute(_CHANGE.where(JobRow.id == job_id).values(status_message_id=message_id))
+        """Another message stands for the job, or none: a text, whatever the one before showed."""
+        await self._session.execute(_CHANGE.where(JobRow.id == job_id).values(status_message_id=message_id, previewed=False))
 
     # What is to be ended. With `only`, that job alone, if it is still one of these; it is held until the transaction ends.
 

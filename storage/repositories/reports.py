@@ -1,10 +1,10 @@
-"""What people say of pictures that are not as they should be."""
+"""What people say of pictures that are not as they should be, and of those that a judge withheld."""
 
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's, too
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.tables import ReportRow
+from storage.tables import AppealRow, ReportRow
 
 
 class ReportRepository:
@@ -17,4 +17,10 @@ class ReportRepository:
         added = await self._session.execute(
             new.on_conflict_do_nothing(index_elements=["job_id", "picture", "user_id"]).returning(ReportRow.id)
         )
+        return added.one_or_none() is not None
+
+    async def appeal(self, user_id: int, job_id: int) -> bool:
+        """Keep that this person thinks the judge was wrong about a job of theirs; False if they have said so."""
+        new = insert(AppealRow).values(user_id=user_id, job_id=job_id, at=db_now())
+        added = await self._session.execute(new.on_conflict_do_nothing(index_elements=["job_id"]).returning(AppealRow.id))
         return added.one_or_none() is not None

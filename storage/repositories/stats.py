@@ -1,5 +1,6 @@
 """What an operator may want to know: read-only questions over all tables, for metrics, `stats` and `doctor`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.database import db_now
 from storage.domain import InboxState, JobState
-from storage.tables import InboxRow, JobRow, PictureRow, ReportRow, UserRow, WorkerRow
+from storage.tables import AppealRow, InboxRow, JobRow, PictureRow, ReportRow, UserRow, WorkerRow
 
 _SAMPLE = 5000  # newest drawings that percentiles are taken of
 
@@ -59,6 +60,16 @@ class ReportSeen:
     job: str
     picture: int
     media_id: str | None
+
+
+@dataclass(frozen=True)
+class AppealSeen:
+    """An appeal against what was withheld of a job: its categories, and the request that draws it again."""
+
+    categories: tuple[str, ...]
+    age_s: float
+    job: str
+    params: str
 
 
 class StatsRepository:
@@ -149,6 +160,25 @@ class StatsRepository:
             .limit(limit)
         )
         return [ReportSeen(reason, max(0.0, float(age)), job, picture, media_id) for reason, age, job, picture, media_id in rows]
+
+    async def appeals(self, within_s: float) -> tuple[int, int]:
+        """How many appeals came lately, and how many there are."""
+        lately = func.coalesce(func.sum(case((AppealRow.at > db_now() - within_s, 1), else_=0)), 0)
+        new, count = (await self._session.execute(select(lately, func.count()).select_from(AppealRow))).one()
+        return int(new), int(count)
+
+    async def newest_appeals(self, limit: int) -> list[AppealSeen]:
+        """What was appealed against last."""
+        rows = await self._session.execute(
+            select(JobRow.withheld, db_now() - AppealRow.at, JobRow.public_id, JobRow.params)
+            .join(JobRow, JobRow.id == AppealRow.job_id)
+            .order_by(AppealRow.id.desc())
+            .limit(limit)
+        )
+        return [
+            AppealSeen(tuple(json.loads(withheld or "[]")), max(0.0, float(age)), job, params)
+            for withheld, age, job, params in rows
+        ]
 
     async def people(self, within_s: float) -> int:
         """How many people asked for something lately."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import String, bindparam, cast, exists, func, literal, select, update
+from sqlalchemy import String, bindparam, case, cast, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's, too
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -82,13 +82,11 @@ class UserRepository:
 
     async def spent_since(self, user_id: int, seconds: float) -> int:
         """Pictures reserved within the last `seconds` and not returned since."""
-        returned = select(QuotaLedgerRow.job_id).where(QuotaLedgerRow.user_id == user_id, QuotaLedgerRow.entry == "refund")
+        entry, amount = QuotaLedgerRow.entry, QuotaLedgerRow.amount
+        mine = QuotaLedgerRow.user_id == user_id
+        lately = select(QuotaLedgerRow.job_id).where(mine, entry == "reserve", QuotaLedgerRow.at > db_now() - seconds)
+        kept = func.sum(case((entry == "refund", -amount), else_=amount))
         total = await self._session.scalar(
-            select(func.coalesce(func.sum(QuotaLedgerRow.amount), 0)).where(
-                QuotaLedgerRow.user_id == user_id,
-                QuotaLedgerRow.entry == "reserve",
-                QuotaLedgerRow.at > db_now() - seconds,
-                QuotaLedgerRow.job_id.not_in(returned),
-            )
+            select(func.coalesce(kept, 0)).where(mine, entry != "commit", QuotaLedgerRow.job_id.in_(lately))
         )
         return int(total or 0)

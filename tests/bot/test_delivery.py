@@ -81,7 +81,7 @@ async def test_progress_is_shown_in_the_status(post: Post) -> None:
     running = await post.store.claimed()
     async with post.store.database.begin() as session:
         await JobRepository(session).heartbeat(running, "step", 2, 4, 30)
-    post.deliverer._shown.clear()  # long ago
+    post.deliverer._news.forget()  # long ago
     await post.turn()
     assert "2/4" in post.said[0].text
     assert (await post.store.get(job)).status_message_id == post.said[0].id
@@ -120,7 +120,7 @@ async def test_what_was_told_about_progress_counts_for_who_delivers_next(post: P
     async with post.store.database.begin() as session:
         await JobRepository(session).heartbeat(running, "step", 2, 4, 30)
     post.box.faults.too_many_requests("editMessageText", retry_after=30)
-    post.deliverer._shown.clear()  # long ago
+    post.deliverer._news.forget()  # long ago
     await post.turn()
     await post.owe(key="cancel.nothing")
     await post.hand_over()

@@ -137,3 +137,17 @@ def test_idle_chats_are_forgotten_and_busy_ones_are_not(limiter: Limiter, clock:
     limiter.forget_idle()
     assert not limiter.take(1)
     assert set(limiter._chats) == {1}
+
+
+def test_what_can_wait_leaves_a_token_to_its_chat(limiter: Limiter) -> None:
+    assert [limiter.take(1, spare=1) for _ in range(3)] == [True, True, False]
+    assert limiter.take(1)
+
+
+def test_what_is_no_message_counts_for_the_bot_alone_and_rests_with_its_chat(limiter: Limiter, clock: Clock) -> None:
+    _taken(limiter, 1, 3)
+    assert not limiter.take(1)
+    assert limiter.take_aside(1)
+    limiter.pause(1, 30)
+    assert not limiter.take_aside(1)
+    assert sum(limiter.take_aside(2) for _ in range(50)) < 30

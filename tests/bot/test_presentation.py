@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from bot import presentation
-from bot.presentation import as_file, as_gallery, as_photo, as_sheet, as_thumbnail
+from bot.presentation import as_comparison, as_file, as_gallery, as_photo, as_preview, as_sheet, as_thumbnail, size_of
 from engine.recipe import encode_marked
 
 
@@ -137,3 +137,24 @@ def test_a_file_that_no_bot_may_send_comes_as_jpeg(monkeypatch: pytest.MonkeyPat
     smaller = presentation.as_file(data)
     assert presentation.ending(smaller) == "jpg"
     assert Image.open(io.BytesIO(smaller)).size == (600, 600)
+
+
+@pytest.mark.parametrize(("lossless", "kind"), [(False, "JPEG"), (True, "PNG")])
+def test_a_part_stands_beside_what_the_model_made_of_it(lossless: bool, kind: str) -> None:
+    whole = Image.new("RGB", (96, 96), "lime")
+    whole.paste("red", (32, 32, 64, 64))
+    buffer, made = io.BytesIO(), io.BytesIO()
+    whole.save(buffer, "PNG")
+    Image.new("RGB", (128, 128), "blue").save(made, "PNG")
+    assert size_of(buffer.getvalue()) == (96, 96)
+    data = as_comparison(buffer.getvalue(), made.getvalue(), (32, 32, 64, 64), lossless)
+    assert Image.open(io.BytesIO(data)).format == kind
+    sheet = Image.open(io.BytesIO(data)).convert("RGB")
+    assert sheet.size == (1032, 512)
+    for place, colour in (((256, 400), (255, 0, 0)), ((776, 400), (0, 0, 255))):
+        assert max(abs(a - b) for a, b in zip(sheet.getpixel(place), colour, strict=True)) <= 4  # type: ignore[arg-type]
+
+
+def test_a_look_is_320_pixels_on_its_longer_side() -> None:
+    sizes = [Image.open(io.BytesIO(as_preview(Image.new("RGB", size)))).size for size in ((128, 128), (1024, 512), (3, 3000))]
+    assert sizes == [(320, 320), (320, 160), (1, 320)]

@@ -25,7 +25,9 @@ from bot.settings import (
 from bot.telegram import make_bot
 
 ROOT = Path(__file__).parent.parent.parent
-TIMES = [name for name, info in JobSettings.model_fields.items() if info.annotation is float and name != "drain_s"]
+TIMES = [
+    name for name, info in JobSettings.model_fields.items() if info.annotation is float and name not in ("drain_s", "preview_s")
+]
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -14,6 +14,7 @@ from bot.menu import COMMANDS
 from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
 from engine.requests import LanguageRequest, TextToImage, kinds
+from handlers.withheld import CATEGORIES
 from storage.decode import REASONS
 from storage.domain import BEAUTIFY, MASK_CHANGES, REPORTS
 from storage.domain import FORMS as FORMS_OF_RESULTS
@@ -92,6 +93,7 @@ def _made_keys() -> set[str]:
     families |= {f"upload.{reason}" for reason in REASONS}
     families |= {f"kind.{each.kind}" for each in kinds() if each is not TextToImage and not issubclass(each, LanguageRequest)}
     families |= {f"button.mask-{action}" for action in ("look", "use", *MASK_CHANGES)}
+    families |= {f"withheld.why-{each}" for each in CATEGORIES} | {"withheld.seed", "withheld.appeal"}
     return families | {"kind.mix-alone"} | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
 
 
@@ -130,7 +132,9 @@ def test_every_key_made_from_parts_is_known_here() -> None:
     chosen = {f"{group}.{name}-" for group in ("settings", "button") for name in ("language", "delivery", "beautify")} | {
         "button.mask-"
     }
-    assert made == {"command.", "failed.", "refused.", "upload.", "kind.", "button.report-"} | chosen
+    assert (
+        made == {"command.", "failed.", "refused.", "upload.", "kind.", "button.report-", "withheld.", "withheld.why-"} | chosen
+    )
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGS["en"]))

@@ -2,8 +2,9 @@
 
 import asyncio
 import io
+import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,10 +14,11 @@ from PIL import Image
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from bot.broker import Bell
+from bot.drawing import Drawing
 from bot.settings import JobSettings, StorageSettings, WorkerSettings
-from bot.worker import Drawing, RenderChild
+from bot.worker import RenderChild
 from engine.errors import OutOfMemory, WeightsError
-from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage
+from engine.outcomes import Drawn, OnStep, Outcome, Progress, Stage, Withheld
 from engine.recipe import read as read_recipe
 from engine.requests import Inpaint, Refine, to_json
 from storage.domain import Job, JobState, NewPicture
@@ -97,24 +99,6 @@ async def _cancel(store: Store, job: Job) -> None:
         await JobRepository(session).request_cancel(job)
 
 
-async def test_only_steps_move_the_steps(store: Store) -> None:
-    drawing = Drawing(await _claimed(store))
-    seen = []
-    stages: tuple[tuple[Stage, int, int], ...] = (("encode", 1, 1), ("step", 1, 4), ("step", 4, 4), ("decode", 1, 2))
-    for stage, step, total in stages:
-        drawing.on_step(_progress(stage, step, total))
-        assert drawing.moved_at > 0
-        seen.append((drawing.stage, drawing.step, drawing.steps))
-    assert seen == [("encode", 0, 0), ("step", 1, 4), ("step", 4, 4), ("decode", 4, 4)]
-
-
-async def test_a_drawing_that_should_stop_says_so_in_every_stage(store: Store) -> None:
-    drawing = Drawing(await _claimed(store))
-    assert not drawing.on_step(_progress("step", 1, 4))
-    drawing.stop = True
-    assert [set(drawing.on_step(_progress(stage, 1, 1))) for stage in ("encode", "step", "decode")] == [{0}] * 3
-
-
 async def test_what_was_drawn_is_stored(store: Store, child: RenderChild) -> None:
     job = await _claimed(store)
     await child._draw_and_store(Drawing(job))
@@ -128,6 +112,7 @@ async def test_the_pictures_beside_a_withheld_one_keep_their_own_seeds(store: St
     await child._draw_and_store(Drawing(job))
     stored = await store.sql("SELECT ordinal, seed, media_id FROM picture ORDER BY ordinal")
     assert [(ordinal, seed) for ordinal, seed, _ in stored] == [(0, 7), (1, 9), (2, 10)]
+    assert (await store.get(job)).withheld == ("forbidden",)
     files = [next(tmp_path.rglob(str(media_id))) for *_, media_id in stored]  # noqa: ASYNC240
     assert [(recipe.index, recipe.seed) for recipe in map(read_recipe, files)] == [(0, 7), (2, 9), (3, 10)]
 
@@ -144,6 +129,51 @@ async def test_what_another_process_would_find_too_ends_the_job_and_not_the_proc
     await child._draw_and_store(Drawing(job))
     assert (await store.get(job)).state == JobState.FAILED
     assert await store.sql("SELECT error_class FROM job") == [(why,)]
+
+
+async def test_memory_that_ran_out_once_gets_one_more_try(store: Store, child: RenderChild) -> None:
+    left = [OutOfMemory("no memory left")]
+
+    def fail_once() -> None:
+        if left:
+            raise left.pop()
+
+    child._engine = cast("Any", ToyEngine(fail_once))
+    job = await _claimed(store)
+    await child._draw_and_store(Drawing(job))
+    now = await store.get(job)
+    assert (now.state, now.crash_count) == (JobState.RENDERED, 0)
+
+
+@pytest.mark.parametrize("category", ["forbidden", "unchecked"])
+async def test_a_job_of_which_nothing_may_be_shown_fails_with_its_category(
+    store: Store, child: RenderChild, category: str
+) -> None:
+    """Also where the judge could not be asked: nothing leaves unjudged."""
+    child._engine = engine = cast("Any", ToyEngine())
+    engine.run = lambda *_, **__: [Withheld(category)]
+    job = await _claimed(store)
+    await child._draw_and_store(Drawing(job))
+    now = await store.get(job)
+    assert (now.state, now.error_class, now.withheld) == (JobState.FAILED, "policy", (category,) * 4)
+    assert await store.quota(job) == {"reserve": 4, "refund": 4}
+    assert await store.number("SELECT count(*) FROM picture") == 0
+    (params,) = [json.loads(text) for (text,) in await store.sql("SELECT params FROM notice")]
+    assert (params["error"], params["categories"], params["withheld"]) == ("policy", [category], 4)
+
+
+async def test_a_look_at_what_is_half_drawn_reaches_sql(store: Store, settings: JobSettings, child: RenderChild) -> None:
+    child._settings = settings.model_copy(update={"cancel_poll_s": 0.01})
+    drawing = Drawing(await _claimed(store), preview_s=1e-9)
+    drawing.on_step(_progress("step", 1, 4))
+    beat = asyncio.create_task(child._beat(drawing))
+    try:
+        while not await store.sql("SELECT 1 FROM preview"):  # noqa: ASYNC110  the heart carries it there
+            await asyncio.sleep(0.01)
+    finally:
+        beat.cancel()
+    ((fence, step, picture),) = await store.sql("SELECT fence, step, picture FROM preview")
+    assert (fence, step, Image.open(io.BytesIO(picture)).size) == (1, 1, (320, 320))
 
 
 @pytest.mark.parametrize(("stage", "stalls"), [(None, False), ("step", True)])
@@ -275,10 +305,10 @@ def _fails_then(child: RenderChild, monkeypatch: pytest.MonkeyPatch, *errors: Ex
     """Let storing fail so often before it is done."""
     left, store = list(errors), child._store
 
-    async def failing(job: Job, pictures: list[NewPicture]) -> bool:
+    async def failing(job: Job, pictures: list[NewPicture], withheld: Sequence[str]) -> bool:
         if left:
             raise left.pop(0)
-        return await store(job, pictures)
+        return await store(job, pictures, withheld)
 
     monkeypatch.setattr("bot.worker._DATABASE_AWAY_S", 0.01)
     monkeypatch.setattr(child, "_store", failing)

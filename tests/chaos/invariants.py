@@ -90,17 +90,18 @@ CHECKS = (
                 coalesce(sum(CASE WHEN entry = 'reserve' THEN amount END), 0) AS reserved,
                 coalesce(sum(CASE WHEN entry <> 'reserve' THEN amount END), 0) AS settled,
                 coalesce(sum(CASE WHEN entry = 'reserve' THEN 1 END), 0) AS reserves,
-                coalesce(sum(CASE WHEN entry <> 'reserve' THEN 1 END), 0) AS settles
+                coalesce(sum(CASE WHEN entry <> 'reserve' THEN 1 END), 0) AS settles,
+                coalesce(sum(CASE WHEN entry = 'refund' AND state = 'delivered' AND withheld IS NOT NULL THEN 1 END), 0) AS shares
             FROM job LEFT JOIN quota_ledger ON quota_ledger.job_id = job.id GROUP BY public_id, state
         ) AS account
         WHERE reserves <> 1 OR settled <> CASE WHEN settles = 0 THEN 0 ELSE reserved END
-        OR settles <> CASE WHEN state IN ('delivered', 'failed', 'cancelled') THEN 1 ELSE 0 END""",
+        OR settles <> CASE WHEN state IN ('delivered', 'failed', 'cancelled') THEN 1 + shares ELSE 0 END""",
     ),
     Check(
         "6 a brought picture is kept, a failed one returned",
         """SELECT 'job ' || public_id || ' is ' || state || ' ' || coalesce(error_class, '') || ' with ' || entry
         FROM job JOIN quota_ledger ON quota_ledger.job_id = job.id
-        WHERE (state = 'delivered' AND entry = 'refund')
+        WHERE (state = 'delivered' AND entry = 'refund' AND withheld IS NULL)
         OR (state = 'failed' AND entry = 'commit' AND coalesce(error_class, '') <> 'undeliverable')""",
     ),
     Check(

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.requests import MAX_SEED, RequestError, TextToImage, clean_prompt, from_json, image_seed, new_seed, to_json
+from engine.requests import (
+    MAX_SEED,
+    TILES,
+    RequestError,
+    TextToImage,
+    Upscale,
+    clean_prompt,
+    from_json,
+    image_seed,
+    new_seed,
+    to_json,
+)
 
 REQUEST = TextToImage("большой красный круг", 7)
 
@@ -134,3 +145,16 @@ def test_seeds_of_the_candidates_follow_each_other_and_wrap():
 def test_new_seeds_differ():
     assert new_seed() != new_seed()
     assert 0 <= new_seed() <= MAX_SEED
+
+
+@pytest.mark.parametrize("size", [(9, 9), (128, 128), (1000, 37), (2, 1)])
+def test_the_parts_of_a_picture_cover_it_and_none_is_empty(size: tuple[int, int]):
+    width, height = size
+    covered = set()
+    for tile in range(1, TILES * TILES + 1):
+        left, top, right, bottom = Upscale("a.png", 1, tile=tile).part(width, height)
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+        covered |= {(x, y) for x in range(left, right) for y in range(top, bottom)}
+    assert len(covered) == width * height
+    assert Upscale("a.png", 1).part(width, height) == (0, 0, width, height)

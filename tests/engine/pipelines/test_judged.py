@@ -1,3 +1,5 @@
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -9,10 +11,11 @@ from PIL import Image
 from engine import catalog
 from engine.engine import Engine, load
 from engine.errors import EngineError, OutOfMemory, WeightsError
-from engine.outcomes import Drawn, Withheld, Written
+from engine.outcomes import Drawn, Progress, Withheld, Written
 from engine.pipelines.judged import JudgedPipeline, judge_of
 from engine.requests import TextToImage
 from engine.safety.judge import PictureJudge
+from engine.watch import Watch
 from tests.engine.conftest import write_family
 from tests.engine.safety.tiny import ALWAYS, NEVER, write_checker
 from training.enlarging import to_picture
@@ -130,3 +133,26 @@ def test_a_text_is_no_picture():
     pipeline = JudgedPipeline(lambda request, pictures, watch: Written("a cat"), lambda image: "gore")
 
     assert pipeline(None, {}, None) == Written("a cat")
+
+
+def test_a_look_at_what_is_half_drawn_is_judged_too():
+    """Nothing leaves the engine that was not judged, nor where the judge cannot answer."""
+    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("white", "red", "blue")]
+    seen: list[Progress] = []
+
+    def pipeline(request: object, given: object, watch: Watch) -> Drawn:
+        for index in range(3):
+            watch.finished("step", index + 1, 3, partial(pictures.__getitem__, index))
+        return Drawn((pictures[0],), (1,))
+
+    def judge(image: Image.Image) -> str | None:
+        if image is pictures[2]:
+            raise RuntimeError("no answer")
+        return None if image is pictures[0] else "gore"
+
+    def remember(progress: Progress) -> Collection[int]:
+        seen.append(progress)
+        return ()
+
+    JudgedPipeline(pipeline, judge)(None, {}, Watch(remember, torch.device("cpu")))
+    assert [progress.preview() for progress in seen] == [pictures[0], None, None]

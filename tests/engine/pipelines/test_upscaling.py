@@ -51,6 +51,17 @@ def test_each_way_to_enlarge_draws_the_exact_size_and_the_same_bytes_again(upsca
     assert image.tobytes() == draw(upscaler, **settings).tobytes()
 
 
+@pytest.mark.parametrize(("tile", "size"), [(1, (12, 10)), (5, (12, 10)), (9, (13, 10))])
+def test_a_ninth_is_what_that_part_alone_would_be(upscaler: Engine, tile: int, size: tuple[int, int]):
+    image = draw(upscaler, scale=2, tile=tile)
+
+    column, row = (tile - 1) % 3, (tile - 1) // 3
+    part = PICTURES["flower"].crop((37 * column // 3, 30 * row // 3, 37 * (column + 1) // 3, 30 * (row + 1) // 3))
+    (alone,) = upscaler.run([Upscale("part", 3, scale=2)], {"part": part})
+    assert isinstance(alone, Drawn)
+    assert (part.size, image.tobytes()) == (size, alone.images[0].tobytes())
+
+
 def test_ways_differ(upscaler: Engine):
     ways = [{"scale": 2}, {"scale": 2, "flash": True, "refine": False}, {"scale": 2, "flash": True}]
     ways.append({"scale": 2, "num_inference_steps": 3})

@@ -13,6 +13,7 @@ from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository, PauseRepository
 from storage.repositories.pictures import PictureRepository
+from storage.repositories.previews import PreviewRepository
 from storage.repositories.reports import ReportRepository
 from storage.repositories.users import UserRepository
 from storage.tables import Base
@@ -53,6 +54,8 @@ async def lives(store: Store, telegram_id: int, first_update: int) -> User:
         await DialogRepository(session).put(f"dialog:{BOT}:{GROUP}:{telegram_id}:default", "Search:words", "{}", 600)
         await UserRepository(session).change_settings(user.id, {"language": "ru"})
         assert await ReportRepository(session).add(user.id, job.id, 1, "unsafe")
+        assert await ReportRepository(session).appeal(user.id, job.id)
+        await PreviewRepository(session).put(running, 3, word.encode())
         await PauseRepository(session).put(BOT, {telegram_id: 60.0})
         said = {"message": {"chat": {"id": telegram_id}, "from": {"id": telegram_id}, "text": word}}
         in_group = {"message": {"chat": {"id": GROUP}, "from": {"id": telegram_id, "is_bot": False}, "text": word}}

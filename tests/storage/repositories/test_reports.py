@@ -1,5 +1,6 @@
 """Reports about pictures: one a person and picture, counted for the operator."""
 
+from storage.repositories.jobs import JobRepository
 from storage.repositories.reports import ReportRepository
 from storage.repositories.stats import StatsRepository
 from tests.storage.made import Store
@@ -42,3 +43,18 @@ async def test_a_report_names_the_file_of_its_picture(store: Store) -> None:
             await ReportRepository(session).add(anna.id, job.id, picture, "wrong")
         newest = await StatsRepository(session).newest_reports(5)
     assert [(each.picture, each.media_id) for each in newest] == [(2, "file 1"), (1, "file 0"), (0, "file 0")]
+
+
+async def test_what_was_withheld_of_a_job_is_appealed_against_once(store: Store) -> None:
+    anna = await store.user()
+    await store.job(anna)
+    job = await store.claimed()
+    async with store.database.begin() as session:
+        await JobRepository(session).rendered(job, "toy", "00" * 32, ["sexual", "forbidden"])
+        assert [await ReportRepository(session).appeal(anna.id, job.id) for _ in range(2)] == [True, False]
+    assert (await store.get(job)).withheld == ("sexual", "forbidden")
+    async with store.database.read() as session:
+        stats = StatsRepository(session)
+        assert await stats.appeals(DAY_S) == (1, 1)
+        (seen,) = await stats.newest_appeals(5)
+    assert (seen.categories, seen.job, seen.params) == (("sexual", "forbidden"), job.public_id, job.params)

@@ -1,6 +1,7 @@
 """People, and what they may still draw."""
 
 from storage.domain import JobState, UserSettings
+from storage.repositories.jobs import JobRepository
 from storage.repositories.users import UserRepository
 from tests.storage.made import BOT, Store
 
@@ -96,3 +97,15 @@ async def test_a_return_of_yesterdays_reservation_is_no_gift_today(store: Store)
 async def test_nobody_pays_for_somebody_else(store: Store) -> None:
     await store.job(await store.user())
     assert await _spent(store, (await store.user()).id) == 0
+
+
+async def test_pictures_that_were_withheld_are_not_spent(store: Store) -> None:
+    user = await store.user()
+    job = await store.job(user, 4)
+    running = await store.claimed()
+    async with store.database.begin() as session:
+        await JobRepository(session).rendered(running, "toy", "00" * 32, ["forbidden"])
+    await store.finish(await store.get(job), JobState.DELIVERED)
+    assert await store.quota(job) == {"reserve": 4, "commit": 3, "refund": 1}
+    async with store.database.read() as session:
+        assert await UserRepository(session).spent_since(user.id, 60) == 3

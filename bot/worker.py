@@ -7,31 +7,30 @@ Three threads: Celery's main thread waits; the loop thread does SQL and heartbea
 import asyncio
 import logging
 import os
-import statistics
 import threading
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import jobs, metrics
+from bot import jobs, metrics, written
 from bot.broker import Bell
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
+from bot.timings import Timings
 from engine.recipe import Recipe, encode, recipe_of
 from engine.requests import Request, RequestError, from_json, image_seed
 from storage.database import Database
-from storage.domain import Job, NewPicture, Timing, WorkerState
+from storage.domain import Job, NewPicture, WorkerState
 from storage.errors import LostLease, MediaAway, MediaMissing
 from storage.media import MediaStore
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pictures import PictureRepository
-from storage.repositories.workers import TimingRepository, WorkerRepository
+from storage.repositories.workers import WorkerRepository
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -43,7 +42,6 @@ T = TypeVar("T")
 _BEAT_S = 1.0
 _STUCK_S = 30.0  # without a word to SQL: what /health tells
 _STAY_S = 10.0  # how long one bell may keep a worker at work
-_MEASURE_S = 2.0  # between two looks at what a queue's drawings take
 _STORE_AWAY_S = 5.0  # how long a worker that cannot store pictures rests before it looks for work
 _DATABASE_AWAY_S = 0.5
 CANNOT_LOAD = 78  # exit code of a child whose weights will never load
@@ -65,6 +63,7 @@ class Drawing:
     moved_at: float = field(default_factory=time.monotonic)
     stop: bool = False
     lost: bool = False
+    late: bool = False  # a text that takes too long: the picture is drawn without it
     drained: bool = False  # stopped so that another worker draws it
 
     def on_step(self, progress: "Progress") -> Collection[int]:
@@ -72,7 +71,7 @@ class Drawing:
         if progress.stage == "step":  # encoding and decoding are no part of what a person sees done, or is charged for
             self.step, self.steps = progress.step, progress.total
             reached(Place.MID_STEP)
-        return {0} if self.stop else ()
+        return {0} if self.stop or self.late else ()
 
     @property
     def left_s(self) -> float:
@@ -101,7 +100,7 @@ class RenderChild:
         self._state = WorkerState.LOADING
         self._loading_since = time.monotonic()
         self._draining_since: float | None = None
-        self._measured: dict[tuple[str, str], float] = {}  # when the times of a queue's size were last looked at
+        self._timings = Timings()
 
     def start(self) -> None:
         """Begin loading and return at once: Celery gives a child only seconds to come up."""
@@ -277,15 +276,30 @@ class RenderChild:
             await self._release(drawing.job, "drained")
             await self._bell.ring(drawing.job.queue)
         elif drawing.stop:
-            await jobs.stop_cancelled(self._db, drawing.job, drawing.step, drawing.steps)
+            done = (0, 0) if drawing.job.then else (drawing.step, drawing.steps)  # of its pictures
+            await jobs.stop_cancelled(self._db, drawing.job, *done)
+        elif drawing.job.then is not None:
+            await self._at_last(drawing, lambda: self._go_on(drawing.job, outcome))
         else:
             await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
 
+    async def _go_on(self, job: Job, outcome: "Outcome") -> None:
+        """Store a text and let its job go on; one that did not come is not waited for."""
+        revision = self._engine.revision if self._engine else ""
+        text, why = getattr(outcome, "text", None), getattr(outcome, "unchanged", type(outcome).__name__.lower())
+        async with self._db.begin() as session:
+            queue = await written.go_on(session, job, text, why, revision)
+        if queue is not None:
+            await self._bell.ring(queue)
+
     async def _store_at_last(self, drawing: Drawing, pictures: list[NewPicture]) -> bool:
-        """Store what was drawn, however long the database is away: after its lease somebody else may have the job."""
+        return await self._at_last(drawing, lambda: self._store(drawing.job, pictures))
+
+    async def _at_last(self, drawing: Drawing, store: Callable[[], Awaitable[T]]) -> T:
+        """Store what was made, however long the database is away: after its lease somebody else may have the job."""
         while True:
             try:
-                return await self._store(drawing.job, pictures)
+                return await store()
             except (IntegrityError, DataError, ProgrammingError):
                 raise  # another try would end the same way
             except (DBAPIError, OSError) as error:
@@ -308,22 +322,9 @@ class RenderChild:
         """Keep the queue's measured times; the picture is safe already, so an error here costs nothing."""
         try:
             async with self._db.begin() as session:
-                await self._write_timing(session, job)
+                await self._timings.write(session, job)
         except Exception as error:
             log.warning("time not measured: %s", type(error).__name__)
-
-    async def _write_timing(self, session: AsyncSession, job: Job) -> None:
-        label = jobs.size_of(job)
-        now = time.monotonic()
-        if now - self._measured.get((job.queue, label), float("-inf")) < _MEASURE_S:
-            return
-        self._measured[job.queue, label] = now
-        recent = await JobRepository(session).recent_seconds(job.family, job.lane)
-        seconds = [taken for params, taken in recent if jobs.size_label(from_json(params)) == label]
-        if seconds:
-            ordered = sorted(seconds)
-            timing = Timing(statistics.median(ordered), ordered[int(0.9 * (len(ordered) - 1))])
-            await TimingRepository(session).put(job.family, job.lane, label, timing)
 
     async def _after_error(self, job: Job, error: Exception) -> None:
         """A failed drawing gets one fresh process, then an honest end. A context that failed once is not trusted."""
@@ -360,6 +361,8 @@ class RenderChild:
             limit_s = self._settings.stall_s if drawing.stage else self._settings.load_stall_s
             if now - drawing.moved_at > limit_s:
                 await self._stalled(drawing)
+            if drawing.job.then is not None and drawing.stage and now - drawing.began_at > self._settings.writing_s:
+                drawing.late = True
             try:
                 if self._draining_since is not None:
                     late = now - self._draining_since + drawing.left_s > self._settings.drain_s

@@ -6,7 +6,19 @@ Times are seconds since 1970 on the database's clock. Integer keys never leave t
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState, remarks_from_json
+from storage.domain import (
+    InboxState,
+    Job,
+    JobState,
+    Picture,
+    SendState,
+    Then,
+    User,
+    UserSettings,
+    Wording,
+    WorkerState,
+    remarks_from_json,
+)
 
 MEDIA_ID_LENGTH = 80  # of a column that names a file of the media store, and of no other: so a deletion finds them all
 
@@ -84,6 +96,7 @@ class JobRow(Base):
     lane: Mapped[str] = mapped_column(String(16))
     params: Mapped[str] = mapped_column(Text)
     then: Mapped[str | None] = mapped_column(Text)
+    wording: Mapped[str | None] = mapped_column(Text)
     remarks: Mapped[str | None] = mapped_column(Text)
     seed: Mapped[int] = mapped_column(BigInteger)
     dedupe_key: Mapped[str] = mapped_column(String(160), unique=True)
@@ -119,7 +132,8 @@ class JobRow(Base):
             reply_to_message_id=self.reply_to_message_id, parent_picture_id=self.parent_picture_id, stage=self.stage,
             step=self.step, steps=self.steps, engine_revision=self.engine_revision, error_class=self.error_class,
             cancel_requested=self.cancel_requested, created_at=self.created_at, started_at=self.started_at,
-            rendered_at=self.rendered_at, remarks=remarks_from_json(self.remarks),
+            rendered_at=self.rendered_at, remarks=remarks_from_json(self.remarks), then=Then.from_json(self.then),
+            wording=Wording.from_json(self.wording),
         )  # fmt: skip
 
 

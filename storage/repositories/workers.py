@@ -42,6 +42,12 @@ class WorkerRepository:
         )
         return len(rows.all())
 
+    async def ready(self, family: str, lane: str, alive_s: float) -> bool:
+        """Whether somebody has this lane loaded."""
+        where = WorkerRow.family == family, WorkerRow.lanes.contains(f",{lane},"), WorkerRow.seen_at > db_now() - alive_s
+        loaded = WorkerRow.state.not_in((WorkerState.DRAINING, WorkerState.LOADING))
+        return await self._session.scalar(select(WorkerRow.id).where(*where, loaded).limit(1)) is not None
+
     async def forget_older(self, seconds: float) -> None:
         await self._session.execute(delete(WorkerRow).where(WorkerRow.seen_at < db_now() - seconds))
 

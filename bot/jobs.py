@@ -174,6 +174,7 @@ class Jobs:
         take_back = partial(give_back, why="worker lost", max_crashes=self._settings.max_crashes)
         metrics.swept("worker lost", len(await self._each(JobRepository.lost, take_back)))
         await self._each(JobRepository.unwanted, partial(give_back, why="cancelled while it was given back"))
+        await self._each_unwritten()
         async with self._db.begin() as session:
             passed_s = await LeaseRepository(session).since("swept" if bot_id is None else f"swept:{bot_id}")
             if passed_s > _ASLEEP_S:  # the bot itself was away: nobody's time ran out meanwhile
@@ -187,7 +188,6 @@ class Jobs:
         def undelivered(jobs: JobRepository, only: int | None) -> Awaitable[list[Job]]:
             return jobs.undelivered(_BRING_S, only, bot_id)
 
-        await self._each_unwritten()
         metrics.swept("overdue", len(await self._each(overdue, partial(fail, error_class="deadline"))))
         metrics.swept("undelivered", len(await self._each(undelivered, partial(undeliverable, error="too late"))))
         for queue, times in bells:

@@ -61,6 +61,7 @@ class Drawing:
     steps: int = 0
     began_at: float = field(default_factory=time.monotonic)
     moved_at: float = field(default_factory=time.monotonic)
+    first_at: float | None = None  # when it first moved: before that, networks may be loading
     stop: bool = False
     lost: bool = False
     late: bool = False  # a text that takes too long: the picture is drawn without it
@@ -68,6 +69,7 @@ class Drawing:
 
     def on_step(self, progress: "Progress") -> Collection[int]:
         self.stage, self.moved_at = progress.stage, time.monotonic()
+        self.first_at = self.first_at or self.moved_at
         if progress.stage == "step":  # encoding and decoding are no part of what a person sees done, or is charged for
             self.step, self.steps = progress.step, progress.total
             reached(Place.MID_STEP)
@@ -100,7 +102,7 @@ class RenderChild:
         self._state = WorkerState.LOADING
         self._loading_since = time.monotonic()
         self._draining_since: float | None = None
-        self._timings = Timings()
+        self._timings = Timings(self._db)
 
     def start(self) -> None:
         """Begin loading and return at once: Celery gives a child only seconds to come up."""
@@ -213,7 +215,7 @@ class RenderChild:
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps, media)
                 return
             reached(Place.AFTER_RENDERED)
-            await self._measure(job)
+            await self._timings.measure(job)
             metrics.drawn(job.queue, time.monotonic() - started)
             metrics.job("rendered")
             log.info("drawn in %.2f s", time.monotonic() - started)
@@ -284,11 +286,10 @@ class RenderChild:
             await jobs.stop_failed(self._db, drawing.job, type(outcome).__name__.lower())
 
     async def _go_on(self, job: Job, outcome: "Outcome") -> None:
-        """Store a text and let its job go on; one that did not come is not waited for."""
-        revision = self._engine.revision if self._engine else ""
+        """Store a text, or that there is none, and let its job go on."""
         text, why = getattr(outcome, "text", None), getattr(outcome, "unchanged", type(outcome).__name__.lower())
         async with self._db.begin() as session:
-            queue = await written.go_on(session, job, text, why, revision)
+            queue = await written.go_on(session, job, text, why)
         if queue is not None:
             await self._bell.ring(queue)
 
@@ -318,20 +319,12 @@ class RenderChild:
             await PictureRepository(session).add_results(job, pictures)
         return True
 
-    async def _measure(self, job: Job) -> None:
-        """Keep the queue's measured times; the picture is safe already, so an error here costs nothing."""
-        try:
-            async with self._db.begin() as session:
-                await self._timings.write(session, job)
-        except Exception as error:
-            log.warning("time not measured: %s", type(error).__name__)
-
     async def _after_error(self, job: Job, error: Exception) -> None:
         """A failed drawing gets one fresh process, then an honest end. A context that failed once is not trusted."""
         from engine.errors import OutOfMemory, WeightsError
 
         log.error("%s: %s", type(error).__name__, error)
-        if isinstance(error, OutOfMemory | WeightsError):  # another process would find the same
+        if isinstance(error, OutOfMemory | WeightsError) or job.then:  # another process would find the same, or is not worth it
             await jobs.stop_failed(self._db, job, "oom" if isinstance(error, OutOfMemory) else "engine")
             return
         try:
@@ -361,8 +354,7 @@ class RenderChild:
             limit_s = self._settings.stall_s if drawing.stage else self._settings.load_stall_s
             if now - drawing.moved_at > limit_s:
                 await self._stalled(drawing)
-            if drawing.job.then is not None and drawing.stage and now - drawing.began_at > self._settings.writing_s:
-                drawing.late = True
+            drawing.late = drawing.job.then is not None and now - (drawing.first_at or now) > self._settings.writing_s
             try:
                 if self._draining_since is not None:
                     late = now - self._draining_since + drawing.left_s > self._settings.drain_s

@@ -54,7 +54,7 @@ def unwritten(request: Request, writing: Writing) -> tuple[Remark, ...]:
     return tuple(told)
 
 
-async def go_on(session: AsyncSession, job: Job, text: str | None, why: str | None, revision: str = "") -> str | None:
+async def go_on(session: AsyncSession, job: Job, text: str | None, why: str | None) -> str | None:
     """End a step of a job, in the caller's transaction, and queue the next one; return the queue whose bell is to ring.
 
     text: what was written, if it is to be used.  why: what is wrong with it otherwise.  None is returned where the job ends
@@ -84,7 +84,7 @@ async def go_on(session: AsyncSession, job: Job, text: str | None, why: str | No
     jobs = JobRepository(session)
     if step.then is None and left.ask and wording.beautified is not None:
         question = Step(job.kind, job.family, job.lane, job.params, replace(then, writing=left), wording, remarks)
-        await jobs.ask(job, question, revision)
+        await jobs.ask(job, question)
         metrics.job("rendered", "asked")
         return None
     await jobs.go_on(job, step, "written" if why is None else f"not written: {why}"[:64])

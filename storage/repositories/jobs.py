@@ -229,12 +229,12 @@ class JobRepository:
         await self._move(job.id, job.state, JobState.QUEUED, why=why, fence=job.fence, values=values)
         await self._session.execute(update(UserRow).where(UserRow.id == job.user_id).values(last_served_at=0.0))
 
-    async def ask(self, job: Job, step: Step, revision: str) -> None:
+    async def ask(self, job: Job, step: Step) -> None:
         """End a job with a question about its words: it is owed to the chat as a result is, and costs nothing."""
         await self._session.execute(_CHANGE.where(JobRow.id == job.id).values(**_step(step)))
         reserved = QuotaLedgerRow.job_id == job.id, QuotaLedgerRow.entry == "reserve"
         await self._session.execute(update(QuotaLedgerRow).where(*reserved).values(amount=0))
-        await self.rendered(job, revision, "")
+        await self.rendered(job, "", "")
 
     async def finish(self, job: Job, to: JobState, why: str, refund: bool, error_class: str | None = None) -> None:
         """Move a job to a terminal state and settle its quota: returned, or kept."""

@@ -109,7 +109,7 @@ class Jobs:
     async def _first(self, session: AsyncSession, wish: Wish, request: Request) -> Step:
         """What a wish begins with: a text to write, if somebody is there to write it, or else the drawing."""
         writing, remarks = written.planned(request, wish.writing, wish.wording), wish.remarks
-        if writing.kinds and not await WorkerRepository(session).alive(
+        if writing.kinds and await WorkerRepository(session).none_has(
             request.family, written.LANE, self._settings.worker_alive_s
         ):
             remarks += written.unwritten(request, writing)
@@ -198,18 +198,14 @@ class Jobs:
         """Draw a person's own words where the text that was to come first waits too long, or there is nobody to write it."""
         alive_s, patience_s = self._settings.worker_alive_s, written.PATIENCE * self._settings.writing_s
         async with self._db.alone() as session:
-            queues = [(family, lane) for family, lane, *_ in await JobRepository(session).waiting() if lane == written.LANE]
             workers = WorkerRepository(session)
-            alive = {queue: await workers.alive(*queue, alive_s) for queue in queues}
-            ready = {queue: await workers.ready(*queue, alive_s) for queue in queues}
-        for family, lane in queues:
-            if alive[family, lane] and not ready[family, lane]:
-                continue  # it is loading
-
-            async def late(jobs: JobRepository, only: int | None, at: tuple[str, str] = (family, lane)) -> list[Job]:
-                return await jobs.unwritten(*at, patience_s if alive[at] else 0.0, only)
-
-            await self._each(late, partial(fail, error_class="too-slow" if alive[family, lane] else "no-worker"))
+            queues = [(family, lane) for family, lane, *_ in await JobRepository(session).waiting() if lane == written.LANE]
+            gone = [queue for queue in queues if await workers.none_has(*queue, alive_s)]
+            ready = [queue for queue in queues if await workers.ready(*queue, alive_s)]  # not if all are loading still
+        for queues, waited_s, why in ((gone, 0.0, "no-worker"), (ready, patience_s, "too-slow")):
+            for queue in queues:
+                find = partial(_unwritten, queue=queue, waited_s=waited_s)
+                await self._each(find, partial(fail, error_class=why))
 
     async def _each(self, find: Find, end: End) -> list[Job]:
         """End every job found, each in a transaction of its own; return those that were.
@@ -254,6 +250,10 @@ class Jobs:
             spent = await UserRepository(session).spent_since(user.id, 86400)
             if spent + amount > self._settings.per_day:
                 raise Refused("refused.per-day", limit=self._settings.per_day, value=spent, wanted=amount)
+
+
+async def _unwritten(jobs: JobRepository, only: int | None, queue: tuple[str, str], waited_s: float) -> list[Job]:
+    return await jobs.unwritten(*queue, waited_s, only)
 
 
 async def fail(session: AsyncSession, job: Job, error_class: str) -> None:

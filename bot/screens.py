@@ -14,7 +14,7 @@ from engine.requests import from_json
 from handlers import history, inpaint, privacy, settings, waiting
 from storage.database import Database
 from storage.domain import Job, JobState, Kept, Notice, Picture, UserSettings
-from storage.errors import MediaMissing
+from storage.errors import MediaMissing, NotFound
 from storage.media import MediaStore
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.history import HistoryRepository
@@ -145,8 +145,11 @@ class Screens:
 
     async def words(self, notice: Notice, language: str) -> Said:
         """What was added to a person's words, with what they dropped of it."""
-        async with self._db.read() as session:
-            job = await JobRepository(session).owned(str(notice.params["job"]), int(notice.user_id or 0))
+        try:
+            async with self._db.read() as session:
+                job = await JobRepository(session).owned(str(notice.params.get("job", "")), int(notice.user_id or 0))
+        except NotFound:
+            return self._gone(language)
         return self._messages.question(job, language, int(notice.params["dropped"]))
 
     async def forget(self, notice: Notice, language: str) -> Said:

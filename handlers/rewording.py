@@ -85,13 +85,22 @@ async def another_reading(
 
 @router.callback_query(WordsButton.filter(F.action == "fix"))
 async def ask_what_was_meant(
-    query: CallbackQuery, callback_data: WordsButton, actor: Actor, state: FSMContext, find_job: FindJob, ask: Ask
-) -> None:
+    query: CallbackQuery,
+    callback_data: WordsButton,
+    actor: Actor,
+    state: FSMContext,
+    raw_state: str | None,
+    find_job: FindJob,
+    ask: Ask,
+) -> Toast | None:
     job = await result.drawn(actor, find_job, callback_data.job, callback_data.index)
     if job.wording is None or job.wording.understood is None:
         raise Refused("refused.not-found")
     about = {"job": job.public_id, "index": callback_data.index, "understood": job.wording.understood}
+    if raw_state == Fix.words.state and (await state.get_data()).get("job") == job.public_id:  # it is asked already
+        return Toast("toast.look-below")
     await ask(actor, "words.ask", state.key, Fix.words, about)
+    return None
 
 
 @router.message(Fix.words, words)

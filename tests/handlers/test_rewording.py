@@ -38,7 +38,7 @@ async def test_russian_words_are_understood_completed_and_given_back(line: Line,
     assert shows(result, Thing("cross", "red"))
 
     for toast in ("Рисую…", "Это уже рисуется."):  # twice is once
-        answer = await (await boris.presses("Как я написал", result.id)).answered()
+        answer = await (await boris.presses("Мои слова", result.id)).answered()
         assert answer.text in (toast, "Рисую…")
     own = await boris.sees_photo()
     assert own.text.splitlines()[0] == "красный крестик"
@@ -54,8 +54,9 @@ async def test_russian_words_are_understood_completed_and_given_back(line: Line,
     assert "🌱 7 ·" in plus.text
     assert plus.button("Имелось в виду: крест")
 
-    await boris.presses("Не так понято", result.id)
+    await boris.presses("Не то", result.id)
     await boris.sees_text("Я понял так: a red cross")
+    assert (await (await boris.presses("Не то", result.id)).answered()).text == "Смотрите сообщение ниже."
     await boris.says("синий круг")
     mended = await boris.sees_photo()
     assert mended.text.splitlines()[0] == "красный крестик"
@@ -91,7 +92,7 @@ async def test_english_words_are_completed_as_the_person_says(line: Line, anna: 
     assert added[0] not in result.text.split("With more:")[1].split()
     assert shows(result, Thing("star", "red"))
 
-    await anna.presses("Never add", question.id)
+    await anna.presses("✍️ Never", question.id)
     plain = await anna.sees_photo()
     assert plain.text.splitlines()[0] == "a red star"
     assert "With more" not in plain.text

@@ -71,14 +71,17 @@ async def another_reading(
     submit: Submit,
     lanes: Collection[str] | None,
 ) -> Toast:
-    """The same seed with a word in its other sense; what was added to the first sense is written anew."""
-    job, request = await _shown(actor, callback_data, find_job, find_seed)
+    """The same seed with a word in its other sense; what was added to the first sense is written anew, and asked anew."""
+    job = await find_job(actor.user, callback_data.job)
+    request = from_json(job.drawing)
+    if not (job.asks and isinstance(request, TextToImage)):
+        job, request = await _shown(actor, callback_data, find_job, find_seed)
     meant = list(wording.readings(job).values())
     if job.wording is None or not 0 <= callback_data.number < len(meant):
         raise Refused("refused.not-found")
     request = replace(request, prompt=meant[callback_data.number])
     wish = actor.wish(f"reading{callback_data.number}.{callback_data.index}:{job.public_id}")
-    plan = wording.writing(request, request.family, lanes, richer=job.wording.beautified is not None)
+    plan = wording.writing(request, request.family, lanes, richer=job.wording.beautified is not None, ask=job.asks)
     done = await submit(replace(wish, writing=plan, wording=Wording(job.wording.said, request.prompt)), request)
     return _toast(done.created)
 

@@ -69,7 +69,7 @@ def writing(
     """What is to be written before a request is drawn. richer: something may be added to its words."""
     richer = richer and writes(Beautify.kind, family, lanes)
     foreign = not catalog.in_english(request.prompt) if richer else not catalog.speaks(family, request.prompt)
-    kinds = [Translate.kind] if foreign and writes(Translate.kind, family, lanes) else []
+    kinds = [Translate.kind] if foreign and writes(Translate.kind, family, None) else []  # without a worker they are told
     if richer:
         kinds.append(Beautify.kind)
     return Writing(tuple(kinds), ask and richer, wanted and richer)
@@ -103,16 +103,17 @@ def rows(job: Job, index: int, lanes: Collection[str] | None, label: Label) -> l
         row.append(button("richer"))
     if wording and wording.understood is not None and job.chat_id > 0:
         row.append(button("fix"))
-    others = [
-        [
-            InlineKeyboardButton(
-                text=label(reading_key(reading)),
-                callback_data=ReadingButton(number=number, job=job.public_id, index=index).pack(),
-            )
-            for number, reading in enumerate(readings(job))
-        ]
-    ]
-    return [each for each in (row, *others) if each]
+    return [each for each in (row, *([each] for each in _reading_buttons(job, index, label))) if each]
+
+
+def _reading_buttons(job: Job, index: int, label: Label) -> list[InlineKeyboardButton]:
+    """Draw the other readings of a job's words."""
+
+    def button(number: int, reading: str) -> InlineKeyboardButton:
+        data = ReadingButton(number=number, job=job.public_id, index=index).pack()
+        return InlineKeyboardButton(text=label(reading_key(reading)), callback_data=data)
+
+    return [button(number, reading) for number, reading in enumerate(readings(job))]
 
 
 def readings(job: Job) -> dict[str, str]:
@@ -138,6 +139,7 @@ def question_keyboard(job: Job, dropped: int, label: Label) -> InlineKeyboardMar
         [button(f"{'➕' if dropped >> number & 1 else '➖'} {_cut(text)}", "drop", dropped ^ 1 << number)]
         for number, text in enumerate(phrases.added(parts(job)))
     ]
+    rows += [[each] for each in _reading_buttons(job, 0, label)]
     rows.append([button(label("button.words-draw"), "draw"), button(label("button.words-plain"), "plain")])
     rows.append([button(label("button.words-always"), "always"), button(label("button.words-never"), "never")])
     return InlineKeyboardMarkup(inline_keyboard=rows)

@@ -8,11 +8,12 @@ import pytest
 from bot.jobs import Jobs, fail, stop_cancelled
 from bot.settings import JobSettings
 from bot.written import go_on
-from engine.requests import Inpaint, Request, TextToImage, from_json
+from engine.requests import Inpaint, Request, TextToImage, Translate, from_json, to_json
 from storage.database import Database
 from storage.domain import Job, JobState, Then, User, Wording, Writing
 from storage.errors import LostLease
 from storage.repositories.jobs import JobRepository
+from tests.bot.house import House
 from tests.bot.wishes import Bells, Wishes, notices, worker
 from tests.storage.made import FAMILY, Store
 
@@ -197,16 +198,16 @@ async def test_words_in_a_language_that_the_family_does_not_read_are_translated_
     user = await store.user()
     request = Inpaint("00.png", "01.png", "синяя шляпа", 7)
     plain: dict[str, Any] = {"writing": Writing()}
-    assert await _kinds(store, jobs, wishes, user, request) == ("inpaint", ["not-translated"])
+    await worker(store, lanes=("edit",))
     await store.sql("UPDATE worker SET family = 'kandinsky-3.1'")
+    assert await _kinds(store, jobs, wishes, user, request) == ("inpaint", ["not-translated"])
+    await store.sql("UPDATE worker SET lanes = ',edit,language,'")
     assert await _kinds(store, jobs, wishes, user, request) == ("translate", [])
     assert await _kinds(store, jobs, wishes, user, request, **plain) == ("inpaint", [])
     assert await _kinds(store, jobs, wishes, user, replace(request, prompt="a blue hat")) == ("inpaint", [])
 
 
 async def _kinds(store: Store, jobs: Jobs, wishes: Wishes, user: User, request: Request, **changes: Any) -> tuple[str, list[str]]:
-    if not await store.number("SELECT count(*) FROM worker"):
-        await worker(store, lanes=LANGUAGE)
     job = (await jobs.submit(replace(await wishes.message(user), **changes), request)).job
     await store.sql("UPDATE job SET state = 'cancelled' WHERE state = 'queued'")
     return job.kind, remarks(job)
@@ -239,3 +240,18 @@ def test_what_follows_is_read_as_it_was_written() -> None:
     assert Then.from_json(then.to_json()) == then
     wording = Wording("круг", "a circle")
     assert Wording.from_json(wording.to_json()) == wording
+
+
+async def test_what_was_cancelled_while_it_was_written_is_written_again(house: House, store: Store) -> None:
+    then = Then(to_json(DRAWING), Writing(("beautify",), ask=True))
+    params = to_json(Translate(DRAWING.prompt, 7, family=FAMILY))
+    values: dict[str, Any] = {"kind": "translate", "lane": "language", "params": params, "then": then}
+    job = await store.job(house.post.user, **values)
+    await store.finish(job, JobState.CANCELLED, refund=True)
+    await house.post.owe(key="job.cancelled", params={"job": job.public_id})
+    await house.post.turns(2)
+    await house.anna.presses("Try again")
+    await house.gets(house.last())
+    again = await store.claim(lanes=LANGUAGE)
+    assert again is not None
+    assert (again.kind, again.then, again.drawing) == ("translate", then, to_json(DRAWING))

@@ -103,7 +103,7 @@ class Application:
         marks = Marks(self._db, media)
         marking = Marking(marks, downloads, uploads)
         address = partial(editor_url, editor.url) if editor and editor.url else None
-        messages = Messages(texts, drawing.lane_names, drawing.family, address)
+        messages = Messages(texts, drawing.lane_names, drawing.family, address, drawing.beautify)
         own = privacy or PrivacySettings()
         self._deliverer = Deliverer(self._db, bot, jobs, messages, media, Limiter(limits=limits), lease, own.part_mb)
         masks = EditorDesk(self._db, bot.id, marks, self._deliverer.wake)
@@ -164,7 +164,7 @@ class Application:
             lanes=drawing.lane_names,
             languages=LANGUAGES,
         )
-        self._dispatcher.update.outer_middleware(ActorMiddleware(self._db, bot.id))
+        self._dispatcher.update.outer_middleware(ActorMiddleware(self._db, bot.id, drawing.beautify))
 
     async def run(self) -> None:
         """Work until cancelled. Raises: OldSchema; SettingsError for a token Telegram does not know, or a bad address."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from aiogram import Bot
-from aiogram.types import BufferedInputFile, Message
+from aiogram.types import Message
 
 from bot import metrics
 from bot.calls import Calls
@@ -26,11 +26,11 @@ from bot.messages import Messages
 from bot.news import News
 from bot.outbox import Outbox
 from bot.own_errors import OwnErrors, backoff
+from bot.results import Results
 from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
-from bot.views import Views, looks
-from engine.requests import Upscale, from_json
+from bot.views import Views
 from storage.database import Database
 from storage.domain import Delivery, Job, NewNotice, Notice, SendState
 from storage.errors import LostLease
@@ -70,6 +70,7 @@ class Deliverer:
     def __post_init__(self) -> None:
         self._outbox = Outbox(self.database, self.bot.id, self.lease)
         self._calls = Calls(self.bot)
+        self._results = Results(self._outbox, self._calls, self.messages, self.media)
         self._views = Views(self._outbox, self._calls, self.messages, self.media)
         self.exports = Exports(self.database, self.media, self.messages, self.part_mb)
         self._screens = Screens(self.database, self.jobs, self.messages, self.media)
@@ -211,18 +212,11 @@ class Deliverer:
 
     async def _send_result(self, delivery: Delivery, job: Job, language: str) -> None:
         log_about(job=job.public_id)
-        pictures = await self._outbox.pictures_of(job.id)
-        form = await self._outbox.wanted_form(job.user_id)
-        request = from_json(job.params)
-        if isinstance(request, Upscale) and not request.tile and form == "photo":
-            form = "both"  # Telegram's photos are smaller than what was asked for
         again = delivery.state == SendState.UNKNOWN
-        said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
-        as_file = form == "file"
-        file = BufferedInputFile(*await asyncio.to_thread(looks, self.media, request, pictures, as_file))
+        form, put, send = await self._results.ready(job, language, again)
         reached(Place.BEFORE_CALL)
         if job.status_message_id is not None:
-            tried = await self._try(self._calls.edit_picture(job.chat_id, job.status_message_id, file, said, as_file=as_file))
+            tried = await self._try(put())
             reached(Place.AFTER_CALL)
             if tried.fate != Fate.GONE:
                 await self._after_result(delivery, job, tried, job.status_message_id, form, safe=True)
@@ -232,7 +226,7 @@ class Deliverer:
             await self._make_room(delivery, job, language, form)
             return
         await self._outbox.sending(delivery)
-        tried = await self._try(self._calls.send_picture(job.chat_id, file, said, job.reply_to_message_id, as_file=as_file))
+        tried = await self._try(send())
         await self._after_result(delivery, job, tried, tried.answer.message_id if tried.answer else None, form, safe=False)
 
     async def _make_room(self, delivery: Delivery, job: Job, language: str, form: str) -> None:
@@ -249,7 +243,14 @@ class Deliverer:
             await self._after_result(delivery, job, tried, None, form, safe=False)
 
     async def _after_result(
-        self, delivery: Delivery, job: Job, tried: Tried[Message], message_id: int | None, form: str, *, safe: bool
+        self,
+        delivery: Delivery,
+        job: Job,
+        tried: Tried[Message],
+        message_id: int | None,
+        form: str,
+        *,
+        safe: bool,
     ) -> None:
         """Write down what became of a result; `safe` tries can be repeated without being seen."""
         done = tried.fate in (Fate.DONE, Fate.SAME) and message_id is not None

@@ -29,20 +29,23 @@ class Drawing:
     steps: int = 0
     began_at: float = field(default_factory=time.monotonic)
     moved_at: float = field(default_factory=time.monotonic)
+    first_at: float | None = None  # when it first moved: before that, networks may be loading
     stop: bool = False
     lost: bool = False
+    late: bool = False  # a text that takes too long: the picture is drawn without it
     drained: bool = False  # stopped so that another worker draws it
     _preview: tuple[int, bytes] | None = None
     _looked_at: float = field(default_factory=time.monotonic)
 
     def on_step(self, progress: "Progress") -> Collection[int]:
         self.stage, self.moved_at = progress.stage, time.monotonic()
+        self.first_at = self.first_at or self.moved_at
         if progress.stage in _STEPS:
             self.step, self.steps = progress.step, progress.total
             reached(Place.MID_STEP)
             if self.preview_s and not self.stop:
                 self._look(progress)
-        return {0} if self.stop else ()
+        return {0} if self.stop or self.late else ()
 
     def begin_again(self) -> None:
         """Nothing is done yet, after all."""

@@ -202,6 +202,7 @@ def _write_texts(
         {
             **job,
             "request": json.loads(job["request"]),
+            "wording": json.loads(job["wording"] or "null"),
             "asked_at": _time(job["asked_at"]),
             "finished_at": _time(job["finished_at"]),
         }

@@ -36,8 +36,8 @@ Handler = Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]]
 class ActorMiddleware(BaseMiddleware):
     """Find or make the person behind an update. An update without one (a channel's, say) is nobody's wish."""
 
-    def __init__(self, database: Database, bot_id: int) -> None:
-        self._db, self._bot_id = database, bot_id
+    def __init__(self, database: Database, bot_id: int, usual_beautify: str = "always") -> None:
+        self._db, self._bot_id, self._usual_beautify = database, bot_id, usual_beautify
 
     async def __call__(self, handler: Handler, event: TelegramObject, data: dict[str, Any]) -> Any:
         user, chat = data.get("event_from_user"), data.get("event_chat")
@@ -52,6 +52,7 @@ class ActorMiddleware(BaseMiddleware):
             message_id=message.message_id if message else None,
             inbox_id=data["inbox_id"],
             update_id=event.update_id,
+            usual_beautify=self._usual_beautify,
         )
         return await handler(event, data)
 

@@ -7,11 +7,11 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import metrics
+from bot import metrics, written
 from bot.queue_look import QueueLook
 from bot.settings import JobSettings
 from engine import catalog
-from engine.requests import Request, from_json, to_json
+from engine.requests import Request, from_json
 from storage.database import Database
 from storage.domain import (
     TERMINAL,
@@ -24,6 +24,7 @@ from storage.domain import (
     QueueView,
     Refused,
     SendState,
+    Step,
     Submitted,
     Timing,
     User,
@@ -66,12 +67,12 @@ class Jobs:
         Raises: RequestError from the catalogue; Refused when a limit is reached. Neither stores anything.
         """
         catalog.check(request)
-        route = catalog.route(request)
         async with self._db.begin() as session:
             jobs = JobRepository(session)
             await UserRepository(session).lock(wish.user.id)
+            step = await self._first(session, wish, request)
             key = f"{wish.key}:{await jobs.finished_of_button(wish.button)}" if wish.button else wish.key
-            before = await jobs.before_submit(key, wish.user.id, (route.family, route.lane), size_label(request))
+            before = await jobs.before_submit(key, wish.user.id, (step.family, step.lane), size_label(request))
             known = before.known
             if known is None and wish.button:  # pressed while the last one ran, but handled after it
                 known = await jobs.of_button_ended_after(wish.button, wish.inbox_id)
@@ -87,17 +88,19 @@ class Jobs:
                     bot_id=wish.user.bot_id,
                     user_id=wish.user.id,
                     chat_id=wish.chat_id,
-                    family=route.family,
-                    lane=route.lane,
-                    kind=request.kind,
-                    params=to_json(request),
+                    family=step.family,
+                    lane=step.lane,
+                    kind=step.kind,
+                    params=step.params,
                     seed=request.seed,
                     dedupe_key=key,
                     deadline_s=max(self._settings.deadline_s, 3 * (before.p90 or 0.0)),
                     button=wish.button,
                     reply_to_message_id=wish.reply_to_message_id,
                     parent_picture_id=parent.id if parent else None,
-                    remarks=wish.remarks,
+                    remarks=step.remarks,
+                    then=step.then,
+                    wording=step.wording if step.then else wish.wording,
                 ),
                 amount,
             )
@@ -106,6 +109,16 @@ class Jobs:
         log.info("accepted for %s", job.queue, extra={"job": job.public_id})
         await self._ring(job.queue, 1)
         return Submitted(job, created=True)
+
+    async def _first(self, session: AsyncSession, wish: Wish, request: Request) -> Step:
+        """What a wish begins with: a text to write, if somebody is there to write it, or else the drawing."""
+        writing, remarks = written.planned(request, wish.writing, wish.wording), wish.remarks
+        if writing.kinds and await WorkerRepository(session).none_has(
+            request.family, written.LANE, self._settings.worker_alive_s
+        ):
+            remarks += written.unwritten(request, writing)
+            writing = replace(writing, kinds=())
+        return replace(written.first(request, writing, wish.wording), remarks=remarks)
 
     async def cancel(self, user: User, public_id: str, inbox_id: int | None, message_id: int | None = None) -> Job:
         """Cancel this person's job: at once while it waits, at the next step while it is drawn, else not at all.
@@ -165,6 +178,7 @@ class Jobs:
         take_back = partial(give_back, why="worker lost", max_crashes=self._settings.max_crashes)
         metrics.swept("worker lost", len(await self._each(JobRepository.lost, take_back)))
         await self._each(JobRepository.unwanted, partial(give_back, why="cancelled while it was given back"))
+        await self._each_unwritten()
         async with self._db.begin() as session:
             passed_s = await LeaseRepository(session).since("swept" if bot_id is None else f"swept:{bot_id}")
             if passed_s > _ASLEEP_S:  # the bot itself was away: nobody's time ran out meanwhile
@@ -184,6 +198,19 @@ class Jobs:
         for queue, times in bells:
             metrics.swept("rang", times)
             await self._ring(queue, times)
+
+    async def _each_unwritten(self) -> None:
+        """Draw a person's own words where the text that was to come first waits too long, or there is nobody to write it."""
+        alive_s, patience_s = self._settings.worker_alive_s, written.PATIENCE * self._settings.writing_s
+        async with self._db.alone() as session:
+            workers = WorkerRepository(session)
+            queues = [(family, lane) for family, lane, *_ in await JobRepository(session).waiting() if lane == written.LANE]
+            gone = [queue for queue in queues if await workers.none_has(*queue, alive_s)]
+            ready = [queue for queue in queues if await workers.ready(*queue, alive_s)]  # not if all are loading still
+        for queues, waited_s, why in ((gone, 0.0, "no-worker"), (ready, patience_s, "too-slow")):
+            for queue in queues:
+                find = partial(_unwritten, queue=queue, waited_s=waited_s)
+                await self._each(find, partial(fail, error_class=why))
 
     async def _each(self, find: Find, end: End) -> list[Job]:
         """End every job found, each in a transaction of its own; return those that were.
@@ -230,11 +257,19 @@ class Jobs:
                 raise Refused("refused.per-day", limit=self._settings.per_day, value=spent, wanted=amount)
 
 
+async def _unwritten(jobs: JobRepository, only: int | None, queue: tuple[str, str], waited_s: float) -> list[Job]:
+    return await jobs.unwritten(*queue, waited_s, only)
+
+
 async def fail(session: AsyncSession, job: Job, error_class: str, withheld: Sequence[str] = ()) -> None:
     """End a job as failed: quota returned, and the person told; part of the caller's transaction.
 
+    A text that cannot be written is no failure: its job goes on to the drawing, with the person's own words.
     withheld: categories of all its pictures, where the judge let none pass (`POLICY`).
     """
+    if job.then is not None:
+        await written.go_on(session, job, None, error_class)
+        return
     await JobRepository(session).finish(
         job, JobState.FAILED, error_class, refund=True, error_class=error_class, withheld=withheld
     )
@@ -261,7 +296,7 @@ async def give_back(session: AsyncSession, job: Job, why: str, max_crashes: int 
         await JobRepository(session).finish(job, JobState.CANCELLED, why, refund=True)
         await NoticeRepository(session).add(job_notice(job, "job.cancelled", refund=True))
         metrics.job("cancelled")
-    elif max_crashes is not None and job.crash_count + 1 >= max_crashes:
+    elif max_crashes is not None and (job.then is not None or job.crash_count + 1 >= max_crashes):
         await fail(session, job, "poison")
     else:
         await JobRepository(session).requeue(job, why, crashed=max_crashes is not None)

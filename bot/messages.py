@@ -10,7 +10,7 @@ from babel.dates import format_date, format_datetime, format_timedelta
 
 from bot.jobs import POLICY, eta
 from bot.menu import commands
-from bot.texts import Texts, shorten
+from bot.texts import Marked, Texts, shorten
 from engine import catalog
 from engine.requests import Request, TextToImage, Upscale, from_json
 from handlers import (
@@ -22,6 +22,7 @@ from handlers import (
     inpaint,
     mix,
     parameters,
+    phrases,
     privacy,
     report,
     result,
@@ -30,12 +31,15 @@ from handlers import (
     waiting,
     ways,
     withheld,
+    wording,
 )
 from storage.domain import Job, JobState, Notice, Picture, QueueView, Remark, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
 _CAPTION = 900  # units for the prompt and what stands below it: the line between takes less than the rest
 _LEAST_OF_PROMPT = 60
+_UNDERSTOOD_IN_CAPTION = 200
+_BEAUTIFIED_IN_CAPTION = 480
 _BAR = 10
 
 
@@ -61,11 +65,14 @@ class Messages:
         lanes: Collection[str] | None = None,
         family: str = catalog.DEFAULT_FAMILY,
         editor: Callable[[str], str] | None = None,
+        usual_beautify: str = "always",
     ) -> None:
         """family: what new wishes are drawn with.  lanes: of it, that are offered; None for all that it has.
 
-        editor: makes the address of the mask editor for a picture; None where there is none.
+        editor: makes the address of the mask editor for a picture; None where there is none.  usual_beautify: what happens to
+        short prompts of people who chose nothing.
         """
+        self.lanes, self.usual_beautify = lanes, usual_beautify
         self._texts, self._lanes, self._family, self._editor = texts, lanes, family, editor
 
     def status(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> Said:
@@ -78,6 +85,8 @@ class Messages:
         if job.cancel_requested:
             return self._texts(language, "status.stopping")
         if job.state == JobState.RUNNING:
+            if job.then is not None:
+                return self._texts(language, "status.writing")
             if not job.steps:
                 return self._texts(language, "status.drawing")
             if job.stage == "decode":
@@ -116,13 +125,16 @@ class Messages:
             below.insert(0, self._texts(language, f"kind.{request.kind}"))
         if isinstance(request, Upscale) and request.tile:
             below.insert(0, self._texts(language, "tile.legend", {"tile": request.tile, "scale": request.scale}))
+        below = [*self._wording(job, language), *below]
         if again:
             below.append(self._texts(language, "result.sent-again"))
         if back is not None:
             below.append(self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)}))
         room = _CAPTION - sum(len(line) + 1 for line in below)
         values = {
-            "prompt": shorten(self.title(request, language), min(_PROMPT_IN_CAPTION, max(room, _LEAST_OF_PROMPT))),
+            "prompt": shorten(
+                self._said(job) or self.title(request, language), min(_PROMPT_IN_CAPTION, max(room, _LEAST_OF_PROMPT))
+            ),
             "seed": pictures[index - 1].seed if index else job.seed,
             "size": f"{pictures[0].width}×{pictures[0].height}",
             "engine": self._engine_name(request, language),
@@ -132,6 +144,25 @@ class Messages:
         if back is None:
             return Said(text, result.keyboard(job, pictures, index, label, self._lanes))
         return Said(text, history.card_keyboard(job, pictures, index, back, label, self._lanes))
+
+    def question(self, job: Job, language: str, dropped: int = 0) -> Said:
+        """What was added to a person's words, phrase by phrase, and whether to draw it. dropped: bit n is set for phrase n."""
+        values = {"prompt": shorten(self._said(job), _PROMPT_IN_CAPTION), "words": _marked(wording.parts(job), dropped)}
+        lines = [self._texts(language, "words.question", values), *self._remarks(job, language)]
+        return Said("\n".join(lines), wording.question_keyboard(job, dropped, self.label(language)))
+
+    def _said(self, job: Job) -> str:
+        return job.wording.said if job.wording else ""
+
+    def _wording(self, job: Job, language: str) -> list[str]:
+        """What a person's words are in English, and what was added to them; nothing if they were drawn as they are."""
+        lines = []
+        if job.wording and job.wording.understood is not None:
+            said = shorten(job.wording.understood, _UNDERSTOOD_IN_CAPTION)
+            lines.append(self._texts(language, "words.understood", {"words": said}))
+        if job.wording and job.wording.beautified is not None:
+            lines.append(self._texts(language, "words.beautified", {"words": _marked(wording.parts(job))}))
+        return lines
 
     def coming(self, language: str) -> Said:
         """A line that a picture will replace."""
@@ -159,6 +190,8 @@ class Messages:
         if key == "outline.ask":
             example = catalog.examples(self._family, language)[0]
             return Said(self._texts(language, key, {"example": example}), asking.question(label, "outline.placeholder"))
+        if key == "words.ask":
+            return Said(self._texts(language, key, params), asking.question(label, "words.placeholder"))
         if key == "inpaint.ask":
             values = {"example": label("inpaint.example")}
             return Said(self._texts(language, key, values), asking.question(label, "inpaint.placeholder"))
@@ -290,6 +323,16 @@ def moment(at: float, language: str) -> str:
 def span(seconds: float, language: str) -> str:
     """A length of time in words: 1 day."""
     return str(format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=language))
+
+
+def _marked(parts: Sequence[phrases.Phrase], dropped: int = 0) -> Marked:
+    """A prompt in which what was added is underlined, and what was dropped of that is struck through."""
+    room, shown = _BEAUTIFIED_IN_CAPTION, []
+    for part in parts:
+        text = shorten(part.text, room) if room > 1 else ""
+        room -= len(text.encode("utf-16-le")) // 2
+        shown.append((text, "s" if phrases.is_dropped(part, dropped) else "u" if part.number is not None else ""))
+    return Marked(tuple(shown))
 
 
 def prompt_of(request: Request) -> str:

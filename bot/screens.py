@@ -14,7 +14,7 @@ from engine.requests import from_json
 from handlers import history, inpaint, privacy, settings, waiting
 from storage.database import Database
 from storage.domain import Job, JobState, Kept, Notice, Picture, UserSettings
-from storage.errors import MediaMissing
+from storage.errors import MediaMissing, NotFound
 from storage.media import MediaStore
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.history import HistoryRepository
@@ -65,10 +65,11 @@ class Screens:
             text = self._messages.text(language, notice.key, {"size": size})
             return Said(text, settings.sizes_keyboard(chosen, family, label))
         text = self._messages.text(language, notice.key, self._values(chosen, family, size, label))
-        if settings.can_beautify(family):
-            beautify = label(f"settings.beautify-{chosen.beautify}")
+        lanes, usual = self._messages.lanes, self._messages.usual_beautify
+        if settings.can_beautify(family, lanes):
+            beautify = label(f"settings.beautify-{chosen.beautify or usual}")
             text += "\n" + self._messages.text(language, "settings.beautify", {"beautify": beautify})
-        return Said(text, settings.keyboard(chosen, family, LANGUAGES, label))
+        return Said(text, settings.keyboard(chosen, family, LANGUAGES, label, lanes, usual))
 
     def _values(self, chosen: UserSettings, family: str, size: str, label: Callable[..., str]) -> dict[str, object]:
         language = chosen.language if chosen.language in LANGUAGES else "auto"
@@ -96,7 +97,7 @@ class Screens:
             return Said(self._messages.text(language, "queue.empty"))
         lines = []
         for number, job in enumerate(jobs[:_LISTED], start=1):
-            prompt = self._messages.title(from_json(job.params), language)
+            prompt = self._messages.title(from_json(job.drawing), language)
             lines.append(waiting.Line(number, shorten(prompt, _PROMPT_IN_BUTTON), job))
             values = {"number": number, "prompt": shorten(prompt, _PROMPT_IN_QUEUE), "status": await self._status(job, language)}
             parts.append(self._messages.text(language, "queue.line", values))
@@ -141,6 +142,15 @@ class Screens:
 
     def _gone(self, language: str) -> Said:
         return Said(self._messages.text(language, "refused.not-found"))
+
+    async def words(self, notice: Notice, language: str) -> Said:
+        """What was added to a person's words, with what they dropped of it."""
+        try:
+            async with self._db.read() as session:
+                job = await JobRepository(session).owned(str(notice.params.get("job", "")), int(notice.user_id or 0))
+        except NotFound:
+            return self._gone(language)
+        return self._messages.question(job, language, int(notice.params["dropped"]))
 
     async def forget(self, notice: Notice, language: str) -> Said:
         """The question whether all shall be deleted, or, once it is answered, until when that can be taken back."""
@@ -220,6 +230,7 @@ SCREENS: MappingProxyType[str, Callable[[Screens, Notice, str], Awaitable[Said]]
         "mix.offer": Screens.pictures,
         "inpaint.how": Screens.ways_to_a_mask,
         "mask.preview": Screens.mask,
+        "words.question": Screens.words,
         "forget.ask": Screens.forget,
         "forget.kept": Screens.forget,
         "refused.being-forgotten": Screens.forget,

@@ -227,6 +227,9 @@ class JobSettings(BaseSettings):
     deadline_s: float = Field(900.0, gt=0, allow_inf_nan=False, description="seconds from accepted to given up, at least")
     worker_alive_s: float = Field(15.0, gt=0, allow_inf_nan=False, description="seconds of silence that make a worker gone")
     leader_s: float = Field(4.0, gt=0, allow_inf_nan=False, description="seconds before another bot process takes over")
+    writing_s: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="seconds that a prompt's text may take before its own words are drawn"
+    )
     drain_s: float = Field(20.0, ge=0, allow_inf_nan=False, description="seconds a worker told to stop may go on drawing")
     preview_s: float = Field(
         4.0, ge=0, allow_inf_nan=False, description="seconds between two rough pictures of a long drawing; 0 for none"
@@ -268,6 +271,9 @@ class DrawingSettings(BaseSettings):
     model_config = _from("DRAW_")
     family: str = Field("kandinsky-nano", description="set of weights that a plain message is drawn with")
     lanes: str = Field("", description="lanes that workers here have, with commas, where not all of the family's: flash")
+    beautify: Literal["always", "ask", "never"] = Field(
+        "always", description="whether short prompts are made richer, for people who chose nothing: always, ask or never"
+    )
 
     @property
     def lane_names(self) -> frozenset[str] | None:

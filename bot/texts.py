@@ -7,11 +7,19 @@ import gettext
 import html
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 LANGUAGES = ("en", "ru")
 _FOLDER = Path(__file__).parent.parent / "locales"
 _COUNTED = re.compile(r"\{(\w+):n\}")
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A value in which some parts are marked: each with "u" (underlined), "s" (struck through) or "" beside it."""
+
+    parts: tuple[tuple[str, str], ...]
 
 
 class TextsError(Exception):
@@ -72,6 +80,8 @@ def shorten(text: str, limit: int) -> str:
 
 
 def _shown(value: object) -> object:
+    if isinstance(value, Marked):
+        return "".join(_tagged(text, tag) for text, tag in value.parts)
     if isinstance(value, list | tuple):
         return ", ".join(str(_shown(item)) for item in value)
     if isinstance(value, int):
@@ -79,3 +89,12 @@ def _shown(value: object) -> object:
     if isinstance(value, float):
         return f"{value:g}"
     return html.escape(str(value), quote=False)
+
+
+def _tagged(text: str, tag: str) -> str:
+    """A marked part; the blank before it stays outside."""
+    inner = text.strip()
+    if not tag or not inner:
+        return html.escape(text, quote=False)
+    before, _, after = text.partition(inner)
+    return f"{before}<{tag}>{html.escape(inner, quote=False)}</{tag}>{after}"

@@ -7,32 +7,31 @@ Three threads: Celery's main thread waits; the loop thread does SQL and heartbea
 import asyncio
 import logging
 import os
-import statistics
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import jobs, metrics
+from bot import jobs, metrics, written
 from bot.broker import Bell
 from bot.drawing import Drawing
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
+from bot.timings import Timings
 from engine.recipe import Recipe, encode, recipe_of
 from engine.requests import Request, RequestError, from_json, image_seed
 from storage.database import Database
-from storage.domain import Job, NewPicture, Timing, WorkerState
+from storage.domain import Job, NewPicture, WorkerState
 from storage.errors import LostLease, MediaAway, MediaMissing
 from storage.media import MediaStore
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.previews import PreviewRepository
-from storage.repositories.workers import TimingRepository, WorkerRepository
+from storage.repositories.workers import WorkerRepository
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -46,7 +45,6 @@ _BEAT_S = 1.0
 _LOOKED_AT = ("base", "edit")  # lanes whose drawings are worth a look before they are done
 _STUCK_S = 30.0  # without a word to SQL: what /health tells
 _STAY_S = 10.0  # how long one bell may keep a worker at work
-_MEASURE_S = 2.0  # between two looks at what a queue's drawings take
 _STORE_AWAY_S = 5.0  # how long a worker that cannot store pictures rests before it looks for work
 _DATABASE_AWAY_S = 0.5
 CANNOT_LOAD = 78  # exit code of a child whose weights will never load
@@ -76,7 +74,7 @@ class RenderChild:
         self._state = WorkerState.LOADING
         self._loading_since = time.monotonic()
         self._draining_since: float | None = None
-        self._measured: dict[tuple[str, str], float] = {}  # when the times of a queue's size were last looked at
+        self._timings = Timings(self._db)
 
     def start(self) -> None:
         """Begin loading and return at once: Celery gives a child only seconds to come up."""
@@ -189,7 +187,7 @@ class RenderChild:
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps, media)
                 return
             reached(Place.AFTER_RENDERED)
-            await self._measure(job)
+            await self._timings.measure(job)
             metrics.drawn(job.queue, time.monotonic() - started)
             metrics.job("rendered")
             log.info("drawn in %.2f s", time.monotonic() - started)
@@ -268,18 +266,32 @@ class RenderChild:
             await self._release(drawing.job, "drained")
             await self._bell.ring(drawing.job.queue)
         elif drawing.stop:
-            await jobs.stop_cancelled(self._db, drawing.job, drawing.step, drawing.steps)
+            done = (0, 0) if drawing.job.then else (drawing.step, drawing.steps)  # of its pictures
+            await jobs.stop_cancelled(self._db, drawing.job, *done)
+        elif drawing.job.then is not None:
+            await self._at_last(drawing, lambda: self._go_on(drawing.job, outcome))
         elif (category := getattr(outcome, "category", None)) is not None:
             every = [category] * from_json(drawing.job.params).pictures
             await jobs.stop_failed(self._db, drawing.job, jobs.POLICY, every)
         else:
             await jobs.stop_failed(self._db, drawing.job, "engine")
 
+    async def _go_on(self, job: Job, outcome: "Outcome") -> None:
+        """Store a text, or that there is none, and let its job go on."""
+        text, why = getattr(outcome, "text", None), getattr(outcome, "unchanged", type(outcome).__name__.lower())
+        async with self._db.begin() as session:
+            queue = await written.go_on(session, job, text, why)
+        if queue is not None:
+            await self._bell.ring(queue)
+
     async def _store_at_last(self, drawing: Drawing, pictures: list[NewPicture], withheld: Sequence[str] = ()) -> bool:
-        """Store what was drawn, however long the database is away: after its lease somebody else may have the job."""
+        return await self._at_last(drawing, lambda: self._store(drawing.job, pictures, withheld))
+
+    async def _at_last(self, drawing: Drawing, store: Callable[[], Awaitable[T]]) -> T:
+        """Store what was made, however long the database is away: after its lease somebody else may have the job."""
         while True:
             try:
-                return await self._store(drawing.job, pictures, withheld)
+                return await store()
             except (IntegrityError, DataError, ProgrammingError):
                 raise  # another try would end the same way
             except (DBAPIError, OSError) as error:
@@ -298,33 +310,12 @@ class RenderChild:
             await PictureRepository(session).add_results(job, pictures)
         return True
 
-    async def _measure(self, job: Job) -> None:
-        """Keep the queue's measured times; the picture is safe already, so an error here costs nothing."""
-        try:
-            async with self._db.begin() as session:
-                await self._write_timing(session, job)
-        except Exception as error:
-            log.warning("time not measured: %s", type(error).__name__)
-
-    async def _write_timing(self, session: AsyncSession, job: Job) -> None:
-        label = jobs.size_of(job)
-        now = time.monotonic()
-        if now - self._measured.get((job.queue, label), float("-inf")) < _MEASURE_S:
-            return
-        self._measured[job.queue, label] = now
-        recent = await JobRepository(session).recent_seconds(job.family, job.lane)
-        seconds = [taken for params, taken in recent if jobs.size_label(from_json(params)) == label]
-        if seconds:
-            ordered = sorted(seconds)
-            timing = Timing(statistics.median(ordered), ordered[int(0.9 * (len(ordered) - 1))])
-            await TimingRepository(session).put(job.family, job.lane, label, timing)
-
     async def _after_error(self, job: Job, error: Exception) -> None:
         """A failed drawing gets one fresh process, then an honest end. A context that failed once is not trusted."""
         from engine.errors import OutOfMemory, WeightsError
 
         log.error("%s: %s", type(error).__name__, error)
-        if isinstance(error, OutOfMemory | WeightsError):  # another process would find the same
+        if isinstance(error, OutOfMemory | WeightsError) or job.then:  # another process would find the same, or is not worth it
             await jobs.stop_failed(self._db, job, "oom" if isinstance(error, OutOfMemory) else "engine")
             return
         try:
@@ -354,6 +345,7 @@ class RenderChild:
             limit_s = self._settings.stall_s if drawing.stage else self._settings.load_stall_s
             if now - drawing.moved_at > limit_s:
                 await self._stalled(drawing)
+            drawing.late = drawing.job.then is not None and now - (drawing.first_at or now) > self._settings.writing_s
             try:
                 if self._draining_since is not None:
                     late = now - self._draining_since + drawing.left_s > self._settings.drain_s

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from engine import nano_world
 from engine.errors import EngineError
 from engine.families import FAMILIES, Family, MemoryPlan, PredictionType, Size, TextPath, UNetWeights
+from engine.language import answers, readings
 from engine.requests import Request, RequestError, TextToImage, Upscale
 from engine.safety.text import illegal
 
@@ -29,11 +30,14 @@ __all__ = [
     "examples",
     "families",
     "family",
+    "in_english",
     "lanes_here",
     "make",
     "memory_plan",
     "other_examples",
+    "other_readings",
     "route",
+    "speaks",
     "text_to_image",
     "weights_folder",
 ]
@@ -188,6 +192,43 @@ def other_examples(family_name: str, language: str, turn: int, count: int = 2) -
     spoken = language if language in served.examples else served.languages[0]
     many = served.examples[spoken] + served.more_examples[spoken]
     return tuple(many[(turn * count + at) % len(many)] for at in range(count))
+
+
+def in_english(prompt: str) -> bool:
+    """Whether nothing in a prompt needs translating."""
+    return answers.is_english(prompt)
+
+
+def speaks(family_name: str, prompt: str) -> bool:
+    """Whether a family was trained on the language of a prompt, so that it is drawn as it is written."""
+    if "ru" in family(family_name).languages and _language(prompt) == "ru":
+        return True
+    return in_english(prompt)
+
+
+def other_readings(family_name: str, prompt: str, translation: str) -> dict[str, str]:
+    """What else the words of a prompt may mean: the reading -> the translation with it, as far as the family draws that.
+
+    Only of words whose translation took one reading: that one is told from the other.
+    """
+    found = {}
+    for word in readings.ambiguous(prompt):
+        taken = [each for each in word.readings if readings.says(translation, each)]
+        if len(taken) != 1:
+            continue
+        for other in word.readings:
+            meant = readings.swapped(translation, taken[0], other)
+            if other not in taken and _drawable(family_name, meant):
+                found[other] = meant
+    return found
+
+
+def _drawable(family_name: str, prompt: str) -> bool:
+    try:
+        text_to_image(family_name, prompt, 0)
+    except RequestError:
+        return False
+    return True
 
 
 def _check_lawful(words: str) -> None:

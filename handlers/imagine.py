@@ -13,6 +13,7 @@ from handlers.filters import private, words
 from handlers.ports import Actor, Say, Submit
 from handlers.settings import pictures, size
 from handlers.start import examples
+from handlers.wording import planned
 from storage.domain import Submitted, Wish
 
 router = Router(name=__name__)
@@ -42,7 +43,7 @@ async def plain_text(message: Message, actor: Actor, submit: Submit, family: str
 async def draw(text: str, wish: Wish, actor: Actor, submit: Submit, family: str, lanes: Collection[str] | None) -> Submitted:
     """Submit what a person's words ask for, and say with it how they were read. Raises: ParameterError, RequestError."""
     asked = chosen(actor, family, text, lanes)
-    return await submit(replace(wish, remarks=asked.remarks), asked.request)
+    return await submit(replace(wish, remarks=asked.remarks, writing=planned(actor, asked, family, lanes)), asked.request)
 
 
 def chosen(actor: Actor, family: str, text: str, lanes: Collection[str] | None) -> parameters.Asked:

@@ -20,6 +20,12 @@ class Actor:
     message_id: int | None
     inbox_id: int
     update_id: int
+    usual_beautify: str = "always"  # what happens to short prompts of who chose nothing
+
+    @property
+    def beautify(self) -> str:
+        """What happens to this person's short prompts."""
+        return self.user.settings.beautify or self.usual_beautify
 
     def wish(self, action: str | None = None) -> Wish:
         """What this update asks for: a message is one wish, a button one per finished job."""

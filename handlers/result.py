@@ -9,9 +9,9 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 
 from engine import catalog
 from engine.requests import Request, TextToImage, Upscale, from_json, new_seed
-from handlers import edits, report, upscale, ways
+from handlers import edits, report, upscale, ways, wording
 from handlers.ports import Actor, FindJob, FindParent, FindSeed, SendFile, Show, Submit, Toast
-from storage.domain import Job, Picture, Refused
+from storage.domain import Job, Picture, Refused, Wish, Writing
 
 router = Router(name=__name__)
 
@@ -59,6 +59,7 @@ def keyboard(
     if isinstance(request, TextToImage) and request.flash and "base" in served:
         last.insert(0, button(label("button.careful"), "careful", index))
     rows.append([*last, *ways.button(job, request.family, lanes, label)])
+    rows += wording.rows(job, index, lanes, label)
     if index and job.chat_id > 0:  # what asks back is for a private chat
         rows += edits.rows(pictures[index - 1].public_id, request.family, lanes, label)
     rows.append([report.button(job.public_id, index, label)])
@@ -97,8 +98,8 @@ async def again(
 ) -> Toast:
     """The same wish with a new seed."""
     job = await find_job(actor.user, callback_data.job)
-    request = replace(from_json(job.params), **{"seed": new_seed()})
-    done = await submit(actor.wish(f"again:{job.public_id}"), request, await find_parent(job))
+    request = replace(from_json(job.drawing), **{"seed": new_seed()})
+    done = await submit(_as_before(actor.wish(f"again:{job.public_id}"), job), request, await find_parent(job))
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
@@ -114,8 +115,9 @@ async def same_seed(
 ) -> Toast:
     """The same wish with the same seed: the open picture alone, or all of them."""
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
-    request = await _shown(job, callback_data.index, find_seed)
-    done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), request, await find_parent(job))
+    request = await shown(job, callback_data.index, find_seed)
+    wish = _as_before(actor.wish(f"same{callback_data.index}:{job.public_id}"), job)
+    done = await submit(wish, request, await find_parent(job))
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
@@ -133,18 +135,18 @@ async def draw_carefully(
     if lanes is not None and "base" not in lanes:  # a button from before
         raise Refused("refused.no-base")
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
-    request = await _shown(job, callback_data.index, find_seed)
+    request = await shown(job, callback_data.index, find_seed)
     if not isinstance(request, TextToImage):
         raise Refused("refused.not-found")
     request = replace(request, flash=False)
-    done = await submit(actor.wish(f"careful{callback_data.index}:{job.public_id}"), request)
+    done = await submit(_as_before(actor.wish(f"careful{callback_data.index}:{job.public_id}"), job), request)
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
 async def opened(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
     """Find this person's job, if it has such a picture. Raises: Refused."""
     job = await find_job(actor.user, public_id)
-    if not 0 <= index <= from_json(job.params).pictures - len(job.withheld):
+    if job.asks or not 0 <= index <= from_json(job.drawing).pictures - len(job.withheld):
         raise Refused("refused.not-found")
     return job
 
@@ -157,9 +159,16 @@ async def drawn(actor: Actor, find_job: FindJob, public_id: str, index: int) -> 
     return job
 
 
-async def _shown(job: Job, index: int, find_seed: FindSeed) -> Request:
+def _as_before(wish: Wish, job: Job) -> Wish:
+    """The wish for a job's words once more: they are known, or, where none were written yet, they are written first."""
+    if job.then is None:
+        return replace(wish, writing=Writing(), wording=job.wording)
+    return replace(wish, writing=replace(job.then.writing, kinds=(job.kind, *job.then.writing.kinds)), wording=job.wording)
+
+
+async def shown(job: Job, index: int, find_seed: FindSeed) -> Request:
     """The request behind what is shown: one picture of it, or (index 0) all. Raises: Refused."""
-    request = from_json(job.params)
+    request = from_json(job.drawing)
     if not index:
         return request
     seed = await find_seed(job, index)

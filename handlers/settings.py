@@ -1,6 +1,6 @@
 """What a person may choose for themselves, as one message of buttons that redraws itself."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from aiogram import F, Router
@@ -9,11 +9,12 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
 from engine import catalog
+from engine.requests import Beautify
 from handlers.filters import private
 from handlers.ports import Actor, ChangeSettings, Screen, Toast
+from handlers.wording import writes
 from storage.domain import BEAUTIFY, FORMS, UserSettings
 
-_SOMEBODY_BEAUTIFIES = False  # no handler does yet, and a choice that changes nothing is not offered
 router = Router(name=__name__)
 router.message.filter(private)  # what is one person's own is shown to nobody else
 router.callback_query.filter(private)
@@ -34,8 +35,18 @@ class MenuButton(CallbackData, prefix="v1sm"):
     part: str
 
 
-def keyboard(settings: UserSettings, family: str, languages: Sequence[str], label: Callable[[str], str]) -> InlineKeyboardMarkup:
-    """Draw a row for each setting that this family gives a choice of, with a tick at what holds."""
+def keyboard(
+    settings: UserSettings,
+    family: str,
+    languages: Sequence[str],
+    label: Callable[[str], str],
+    lanes: Collection[str] | None,
+    usual_beautify: str,
+) -> InlineKeyboardMarkup:
+    """Draw a row for each setting that this family gives a choice of, with a tick at what holds.
+
+    lanes: those that workers have; None for all of the family's.  usual_beautify: of who chose nothing.
+    """
     served = catalog.family(family)
     language = settings.language if settings.language in languages else None
     rows = [
@@ -49,8 +60,9 @@ def keyboard(settings: UserSettings, family: str, languages: Sequence[str], labe
         ],
         [_choice(label(f"button.delivery-{form}"), "delivery", form, form == settings.delivery) for form in FORMS],
     ]
-    if can_beautify(family):
-        rows.append([_choice(label(f"button.beautify-{when}"), "beautify", when, when == settings.beautify) for when in BEAUTIFY])
+    if can_beautify(family, lanes):
+        holds = settings.beautify or usual_beautify
+        rows.append([_choice(label(f"button.beautify-{when}"), "beautify", when, when == holds) for when in BEAUTIFY])
     last = [_button(label("button.reset"), SettingButton(name="reset"))]
     if many_sizes(family):
         last.insert(0, _button(label("button.size"), MenuButton(part="sizes")))
@@ -81,8 +93,8 @@ def many_sizes(family: str) -> bool:
     return len(catalog.family(family).sizes) > 1
 
 
-def can_beautify(family: str) -> bool:
-    return _SOMEBODY_BEAUTIFIES and "beautify" in catalog.family(family).kinds
+def can_beautify(family: str, lanes: Collection[str] | None) -> bool:
+    return writes(Beautify.kind, family, lanes)
 
 
 @router.message(Command("settings", "lang", ignore_case=True))
@@ -104,24 +116,25 @@ async def choose(
     change_settings: ChangeSettings,
     screen: Screen,
     family: str,
+    lanes: Collection[str] | None,
     languages: Sequence[str],
 ) -> Toast:
     """Store a choice and redraw; what an old menu offers and is no longer served is not stored."""
-    changes = _changes(callback_data, family, languages)
+    changes = _changes(callback_data, family, lanes, languages)
     if changes:
         await change_settings(actor.user, changes)
     await screen(actor, "settings.menu", {"family": family}, edit=True)
     return Toast("toast.saved" if changes else "toast.menu-was-old")
 
 
-def _changes(pressed: SettingButton, family: str, languages: Sequence[str]) -> Mapping[str, Any]:
+def _changes(pressed: SettingButton, family: str, lanes: Collection[str] | None, languages: Sequence[str]) -> Mapping[str, Any]:
     served = catalog.family(family)
     offered: dict[str, dict[str, Any]] = {
         "language": {"": None, **{code: code for code in languages}},
         "pictures": {str(number): number for number in range(1, served.max_pictures + 1)},
         "size": {f"{width}x{height}": f"{width}x{height}" for width, height in served.sizes},
         "delivery": {form: form for form in FORMS},
-        "beautify": {when: when for when in BEAUTIFY} if can_beautify(family) else {},
+        "beautify": {when: when for when in BEAUTIFY} if can_beautify(family, lanes) else {},
     }
     if pressed.name == "reset":
         return dict.fromkeys(offered)

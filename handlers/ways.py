@@ -1,6 +1,7 @@
 """Words together with a picture: understood in one way at once, and in another with a tap."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from aiogram import F, Router
@@ -98,7 +99,7 @@ def button(job: Job, family: str, lanes: Collection[str] | None, label: Label) -
 
 def prompt_of(job: Job) -> str:
     """The words of a job; empty for one without."""
-    return str(getattr(from_json(job.params), "prompt", ""))
+    return str(getattr(from_json(job.drawing), "prompt", ""))
 
 
 def which_keyboard(notice: str, pictures: int) -> InlineKeyboardMarkup:
@@ -179,5 +180,6 @@ async def another_way(
     if callback_data.way not in possible(family, lanes):
         raise Refused("refused.not-served")
     request = WAYS[callback_data.way].make(family, picture, prompt, new_seed())
-    done = await submit(actor.wish(f"{callback_data.way}:{job.public_id}"), request, picture)
+    wish = replace(actor.wish(f"{callback_data.way}:{job.public_id}"), wording=job.wording)
+    done = await submit(wish, request, picture)
     return Toast("toast.drawing" if done.created else "toast.already")

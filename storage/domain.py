@@ -3,10 +3,14 @@
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from storage.wording import Remark, Step, Then, Wording, Writing, remarks_from_json, remarks_to_json
+
+__all__ = ["Remark", "Step", "Then", "Wording", "Writing", "remarks_from_json", "remarks_to_json"]  # from here, as all the rest
 
 
 class Refused(Exception):
@@ -77,7 +81,8 @@ class UserSettings:
     """What a person chose; None is whatever the bot and its family do by themselves.
 
     language: a code; None follows the person's Telegram.  size: "WxH" in pixels.  pictures: drawn at once.
-    delivery: what a result comes as.  beautify: what happens to short prompts where the family can do it.
+    delivery: what a result comes as.  beautify: what happens to short prompts where the family can do it; None is as the
+    operator has it.
 
     Raises: ValueError for a value of the wrong form.
     """
@@ -86,7 +91,7 @@ class UserSettings:
     size: str | None = None
     pictures: int | None = None
     delivery: str = "photo"
-    beautify: str = "ask"
+    beautify: str | None = None
 
     def __post_init__(self) -> None:
         for name, valid in _VALID.items():
@@ -131,29 +136,13 @@ class User:
 
 
 @dataclass(frozen=True)
-class Remark:
-    """Something to say with a job: a key of `locales/` and its values, never text."""
-
-    key: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-
-def remarks_to_json(remarks: Sequence[Remark]) -> str | None:
-    """Write remarks to be stored; None for none."""
-    return json.dumps([[remark.key, dict(remark.values)] for remark in remarks], ensure_ascii=False) if remarks else None
-
-
-def remarks_from_json(text: str | None) -> tuple[Remark, ...]:
-    """Read what `remarks_to_json` wrote."""
-    return tuple(Remark(key, values) for key, values in json.loads(text)) if text else ()
-
-
-@dataclass(frozen=True)
 class Wish:
     """Where a request comes from: whose it is, and which update brought it.
 
     `key` makes it one wish however often the update arrives. `button` is set for a press and names the button itself:
-    presses while its job runs are one wish, a later press is a new one. `remarks` are said with the job.
+    presses while its job runs are one wish, a later press is a new one. `remarks` are said with the job. `writing` is done
+    before it is drawn; None leaves that to the family, which may need a translation. `wording` is how its prompt came about
+    so far.
     """
 
     user: User
@@ -163,6 +152,8 @@ class Wish:
     reply_to_message_id: int | None = None
     button: str | None = None
     remarks: tuple[Remark, ...] = ()
+    writing: Writing | None = None
+    wording: Wording | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +174,8 @@ class NewJob:
     reply_to_message_id: int | None = None
     parent_picture_id: int | None = None
     remarks: tuple[Remark, ...] = ()
+    then: Then | None = None
+    wording: Wording | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +213,18 @@ class Job:
     remarks: tuple[Remark, ...] = ()
     withheld: tuple[str, ...] = ()
     previewed: bool = False
+    then: Then | None = None
+    wording: Wording | None = None
+
+    @property
+    def drawing(self) -> str:
+        """The request that is drawn, as canonical JSON; while a text is written, the one that follows."""
+        return self.then.request if self.then else self.params
+
+    @property
+    def asks(self) -> bool:
+        """Whether it brought a question in place of pictures: what was added to the words, and whether to draw it."""
+        return self.then is not None and self.rendered_at is not None
 
     @property
     def queue(self) -> str:

@@ -20,7 +20,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState, remarks_from_json
+from storage.domain import (
+    InboxState,
+    Job,
+    JobState,
+    Picture,
+    SendState,
+    Then,
+    User,
+    UserSettings,
+    Wording,
+    WorkerState,
+    remarks_from_json,
+)
 
 MEDIA_ID_LENGTH = 80  # of a column that names a file of the media store, and of no other: so a deletion finds them all
 
@@ -98,6 +110,7 @@ class JobRow(Base):
     lane: Mapped[str] = mapped_column(String(16))
     params: Mapped[str] = mapped_column(Text)
     then: Mapped[str | None] = mapped_column(Text)
+    wording: Mapped[str | None] = mapped_column(Text)
     remarks: Mapped[str | None] = mapped_column(Text)
     seed: Mapped[int] = mapped_column(BigInteger)
     dedupe_key: Mapped[str] = mapped_column(String(160), unique=True)
@@ -137,6 +150,7 @@ class JobRow(Base):
             cancel_requested=self.cancel_requested, created_at=self.created_at, started_at=self.started_at,
             rendered_at=self.rendered_at, remarks=remarks_from_json(self.remarks),
             withheld=tuple(json.loads(self.withheld)) if self.withheld else (), previewed=self.previewed,
+            then=Then.from_json(self.then), wording=Wording.from_json(self.wording),
         )  # fmt: skip
 
 

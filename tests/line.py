@@ -64,7 +64,8 @@ class Line:
         """Run the bot in this process, where its errors are seen at once."""
         settings = {name.removeprefix("JOB_").lower(): value for name, value in QUICK.items()}
         telegram = TelegramSettings(token=self.sandbox.token, api=self.sandbox.url)
-        application = Application(make_bot(telegram), self.storage, JobSettings(**settings), DrawingSettings())
+        drawing = DrawingSettings(beautify="never")  # so that a scenario's words are drawn as they are, unless it chooses
+        application = Application(make_bot(telegram), self.storage, JobSettings(**settings), drawing)
         running = asyncio.create_task(application.run())
         try:
             yield
@@ -90,6 +91,7 @@ async def new_line(folder: Path, **servers: str) -> AsyncIterator[Line]:
             "DATABASE_URL": storage.database,
             "BROKER_URL": storage.broker,
             "MEDIA_URL": storage.media,
+            "DRAW_BEAUTIFY": "never",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")])),
         }
         yield Line(sandbox, storage, environment)

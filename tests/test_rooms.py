@@ -11,6 +11,7 @@ TORCH_FREE = (  # of the engine
     "requests", "request_base", "request_fields", "catalog", "families", "nano_world", "errors", "nano",
     *(f"nano.{name}" for name in ("worlds", "english", "russian", "lexicon", "reading", "mending", "examples")),
     "safety", "safety.text", "safety.folding",
+    "language", *(f"language.{name}" for name in ("answers", "glossary", "numerals", "readings", "words")),
 )  # fmt: skip
 OTHERS = {"bot", "handlers", "engine", "storage", "sandbox", "training"}
 
@@ -50,7 +51,7 @@ def test_handlers_know_of_the_engine_and_storage_only_what_they_may() -> None:
     loaded = loaded_by(*modules_of("handlers"))
     assert not rooms(loaded) & FORBIDDEN["handlers"]
     known = {name for name in loaded if name.startswith(("engine.", "storage."))}
-    assert known <= {*(f"engine.{name}" for name in TORCH_FREE), "storage.domain"}
+    assert known <= {*(f"engine.{name}" for name in TORCH_FREE), "storage.domain", "storage.wording"}
 
 
 def test_what_looks_at_words_and_files_before_anything_is_drawn_loads_no_torch() -> None:

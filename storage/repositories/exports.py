@@ -107,6 +107,7 @@ class ExportRepository:
             {
                 "id": row.public_id,
                 "request": row.params,
+                "wording": row.wording,
                 "family": row.family,
                 "engine_revision": row.engine_revision,
                 "seed": row.seed,

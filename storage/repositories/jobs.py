@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, literal, or_, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, new_public_id, remarks_to_json
+from storage.domain import ACTIVE, TERMINAL, Job, JobState, NewJob, Step, new_public_id, remarks_to_json
 from storage.errors import LostLease, NotFound
 from storage.tables import AuditRow, DeliveryRow, ErasureRow, InboxRow, JobRow, QuotaLedgerRow, TimingRow, UserRow
 from storage.word import send_word
@@ -93,7 +93,8 @@ class JobRepository:
             "family": new.family, "lane": new.lane, "kind": new.kind, "params": new.params, "seed": new.seed,
             "dedupe_key": new.dedupe_key, "button": new.button, "reply_to_message_id": new.reply_to_message_id,
             "parent_picture_id": new.parent_picture_id, "deadline_s": new.deadline_s,
-            "remarks": remarks_to_json(new.remarks),
+            "remarks": remarks_to_json(new.remarks), "then": new.then.to_json() if new.then else None,
+            "wording": new.wording.to_json() if new.wording else None,
         }  # fmt: skip
         row = JobRow(**(await self._session.execute(_QUEUE, values)).one()._mapping)
         await self._session.execute(_OWE, {"job_id": row.id, "ordinal": 0})
@@ -226,6 +227,22 @@ class JobRepository:
         # its person's turn had come; it must not wait for another round of everybody
         await self._session.execute(update(UserRow).where(UserRow.id == job.user_id).values(last_served_at=0.0))
 
+    async def go_on(self, job: Job, step: Step, why: str) -> None:
+        """Let a job whose text is written, or given up, queue for its next step: the same job, status message and quota."""
+        values = _step(step) | {
+            "lease_until": None, "worker_id": None, "stage": None, "step": 0, "steps": 0, "attempt": 0, "crash_count": 0,
+            "rung_at": 0.0,
+        }  # fmt: skip
+        await self._move(job.id, job.state, JobState.QUEUED, why=why, fence=job.fence, values=values)
+        await self._session.execute(update(UserRow).where(UserRow.id == job.user_id).values(last_served_at=0.0))
+
+    async def ask(self, job: Job, step: Step) -> None:
+        """End a job with a question about its words: it is owed to the chat as a result is, and costs nothing."""
+        await self._session.execute(_CHANGE.where(JobRow.id == job.id).values(**_step(step)))
+        reserved = QuotaLedgerRow.job_id == job.id, QuotaLedgerRow.entry == "reserve"
+        await self._session.execute(update(QuotaLedgerRow).where(*reserved).values(amount=0))
+        await self.rendered(job, "", "")
+
     async def finish(
         self, job: Job, to: JobState, why: str, refund: bool, error_class: str | None = None, withheld: Sequence[str] = ()
     ) -> None:
@@ -266,6 +283,11 @@ class JobRepository:
     async def overdue(self, only: int | None = None, bot_id: int | None = None) -> list[Job]:
         """Jobs past their deadline that nobody has drawn; of one bot, or of all."""
         return await self._jobs(JobRow.state.in_(ACTIVE), JobRow.deadline_at < db_now(), *_of(bot_id), hold=only)
+
+    async def unwritten(self, family: str, lane: str, waited_s: float, only: int | None = None) -> list[Job]:
+        """Waiting jobs of a queue that were to have a text written, and have waited so long since they were asked for."""
+        where = JobRow.family == family, JobRow.lane == lane, JobRow.created_at <= db_now() - waited_s
+        return await self._jobs(JobRow.state == JobState.QUEUED, JobRow.then.is_not(None), *where, hold=only)
 
     async def undelivered(self, patience_s: float, only: int | None = None, bot_id: int | None = None) -> list[Job]:
         """Drawn jobs so long past their deadline. Not held: the deliverer, too, takes the message's row before the job's."""
@@ -340,6 +362,18 @@ class JobRepository:
         if running > 0:
             values["last_served_at"] = db_now()
         await self._session.execute(update(UserRow.__table__).where(UserRow.id == user_id).values(**values))  # type: ignore[arg-type]
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "family": step.family,
+        "lane": step.lane,
+        "params": step.params,
+        "then": step.then.to_json() if step.then else None,
+        "wording": step.wording.to_json(),
+        "remarks": remarks_to_json(step.remarks),
+    }
 
 
 def _of(bot_id: int | None) -> list[ColumnElement[bool]]:

@@ -20,7 +20,8 @@ class PictureRepository:
     async def add_results(self, job: Job, pictures: Sequence[NewPicture]) -> None:
         """Store what a job drew; the parent is the picture that the job started from."""
         now = (await self._session.scalar(select(db_now()))) or 0.0
-        words = searchable(str(json.loads(job.params).get("prompt", "")))
+        said = job.wording.said if job.wording else ""
+        words = searchable(f"{json.loads(job.params).get('prompt', '')} {said}".strip())
         for new in pictures:
             self._session.add(
                 PictureRow(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
@@ -41,6 +41,21 @@ class WorkerRepository:
             )
         )
         return len(rows.all())
+
+    async def ready(self, family: str, lane: str, alive_s: float) -> bool:
+        """Whether somebody has this lane loaded."""
+        loaded = WorkerRow.state.not_in((WorkerState.DRAINING, WorkerState.LOADING))
+        return await self._is_there(family, alive_s, WorkerRow.lanes.contains(f",{lane},"), loaded)
+
+    async def none_has(self, family: str, lane: str, alive_s: float) -> bool:
+        """Whether this family is served, but nobody serves this lane of it; with no worker at all one may come that does."""
+        if await self.alive(family, lane, alive_s):
+            return False
+        return await self._is_there(family, alive_s, WorkerRow.state != WorkerState.DRAINING)
+
+    async def _is_there(self, family: str, alive_s: float, *which: ColumnElement[bool]) -> bool:
+        where = WorkerRow.family == family, WorkerRow.seen_at > db_now() - alive_s, *which
+        return await self._session.scalar(select(WorkerRow.id).where(*where).limit(1)) is not None
 
     async def forget_older(self, seconds: float) -> None:
         await self._session.execute(delete(WorkerRow).where(WorkerRow.seen_at < db_now() - seconds))

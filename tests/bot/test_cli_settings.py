@@ -110,6 +110,7 @@ WRONG: dict[str, list[tuple[str, Mapping[str, str]]]] = {  # setting -> commands
     "PRIVACY_CONTACT": [("run", {"PRIVACY_CONTACT": "x" * 201})],
     "DRAW_FAMILY": [("run", {"DRAW_FAMILY": "kandinsky-9"})],
     "DRAW_LANES": [("run", {"DRAW_LANES": value}) for value in ("base,turbo", "flash;base", "base")],
+    "DRAW_BEAUTIFY": [("run", {"DRAW_BEAUTIFY": "sometimes"})],
     "WORKER_FAMILY": [("worker", {"WORKER_FAMILY": "kandinsky-9"}), ("worker", {"WORKER_FAMILY": "kandinsky-3.1"})],
     "WORKER_LANES": [("worker", {"WORKER_LANES": "flash,dream"}), ("worker", {"WORKER_LANES": ","})],
     "WORKER_DEVICE": [("worker", {"WORKER_DEVICE": value}) for value in ("gpu", "cuda:one")],

@@ -110,7 +110,8 @@ async def test_the_menu_offers_what_the_family_has_to_offer(post: Post) -> None:
     nano = await _shows(post, "settings.menu", family="kandinsky-nano")
     assert "128×128, the only one" in nano.text
     assert not nano.button("Size")
-    assert not nano.button("Always")
+    assert nano.button("✓ Always")
+    assert not (await _shows(post, "settings.menu", family="kandinsky-3.1-small")).button("✓ Always")
     large = await _shows(post, "settings.menu", family="kandinsky-3.1")
     assert "1024×1024" in large.text
     assert large.button("Size")
@@ -121,10 +122,10 @@ async def test_the_menu_offers_what_the_family_has_to_offer(post: Post) -> None:
 
 async def test_the_menu_ticks_what_holds(post: Post) -> None:
     menu = await _shows(post, "settings.menu", family="kandinsky-3.1")
-    assert [label for label in menu.labels if "✓" in label] == ["✓ Auto", "✓ 4", "✓ Photo"]
-    await _chooses(post, language="en", pictures=2, delivery="file", size="768x1024")
+    assert [label for label in menu.labels if "✓" in label] == ["✓ Auto", "✓ 4", "✓ Photo", "✓ Always"]
+    await _chooses(post, language="en", pictures=2, delivery="file", size="768x1024", beautify="never")
     menu = await _shows(post, "settings.menu", menu, family="kandinsky-3.1")
-    assert [label for label in menu.labels if "✓" in label] == ["✓ English", "✓ 2", "✓ File"]
+    assert [label for label in menu.labels if "✓" in label] == ["✓ English", "✓ 2", "✓ File", "✓ Never"]
     assert "2 pictures" in menu.text
     assert "768×1024" in menu.text
 
@@ -132,7 +133,7 @@ async def test_the_menu_ticks_what_holds(post: Post) -> None:
 async def test_choices_that_are_no_longer_served_are_the_familys_own_again(post: Post) -> None:
     await _chooses(post, language="de", pictures=16, size="64x64")
     menu = await _shows(post, "settings.menu", family="kandinsky-3.1")
-    assert [label for label in menu.labels if "✓" in label] == ["✓ Auto", "✓ 4", "✓ Photo"]
+    assert [label for label in menu.labels if "✓" in label] == ["✓ Auto", "✓ 4", "✓ Photo", "✓ Always"]
     assert "1024×1024" in menu.text
 
 

@@ -13,8 +13,10 @@ from babel.messages.pofile import read_po
 from bot.menu import COMMANDS
 from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
+from engine.language.readings import all_readings
 from engine.requests import LanguageRequest, TextToImage, kinds
 from handlers.withheld import CATEGORIES
+from handlers.wording import reading_key
 from storage.decode import REASONS
 from storage.domain import BEAUTIFY, MASK_CHANGES, REPORTS
 from storage.domain import FORMS as FORMS_OF_RESULTS
@@ -92,6 +94,8 @@ def _made_keys() -> set[str]:
     families |= {f"button.report-{reason}" for reason in REPORTS}
     families |= {f"upload.{reason}" for reason in REASONS}
     families |= {f"kind.{each.kind}" for each in kinds() if each is not TextToImage and not issubclass(each, LanguageRequest)}
+    families |= {f"button.words-{action}" for action in ("plain", "richer", "fix")}
+    families |= {reading_key(reading) for reading in all_readings()}
     families |= {f"button.mask-{action}" for action in ("look", "use", *MASK_CHANGES)}
     families |= {f"withheld.why-{each}" for each in CATEGORIES} | {"withheld.seed", "withheld.appeal"}
     return families | {"kind.mix-alone"} | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
@@ -130,7 +134,9 @@ def test_every_key_made_from_parts_is_known_here() -> None:
                 if re.fullmatch(r"[a-z]+\.([a-z]+-)*", head) and head.partition(".")[0] in GROUPS:
                     made.add(head)
     chosen = {f"{group}.{name}-" for group in ("settings", "button") for name in ("language", "delivery", "beautify")} | {
-        "button.mask-"
+        "button.mask-",
+        "button.words-",
+        "reading.",
     }
     assert (
         made == {"command.", "failed.", "refused.", "upload.", "kind.", "button.report-", "withheld.", "withheld.why-"} | chosen

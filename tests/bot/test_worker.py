@@ -296,7 +296,7 @@ async def test_a_time_that_cannot_be_measured_costs_no_picture(
         raise ValueError("no time")
 
     job = await _claimed(store)
-    monkeypatch.setattr(child, "_write_timing", broken)
+    monkeypatch.setattr(child._timings, "write", broken)
     await child._draw_and_store(Drawing(job))
     assert (await store.get(job)).state == JobState.RENDERED
 

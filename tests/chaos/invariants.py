@@ -51,8 +51,8 @@ CHECKS = (
         FROM audit JOIN job ON job.id = audit.job_id
         WHERE coalesce(from_state, 'nothing') NOT IN ('delivered', 'failed', 'cancelled')
         AND coalesce(from_state, 'nothing') || ' ' || to_state NOT IN (
-            'nothing queued', 'queued running', 'queued failed', 'queued cancelled', 'running queued', 'running rendered',
-            'running failed', 'running cancelled', 'rendered delivered', 'rendered failed')""",
+            'nothing queued', 'queued queued', 'queued running', 'queued failed', 'queued cancelled', 'running queued',
+            'running rendered', 'running failed', 'running cancelled', 'rendered delivered', 'rendered failed')""",
     ),
     Check(
         "3 each transition begins where the last one ended",

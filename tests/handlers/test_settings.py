@@ -85,7 +85,7 @@ async def test_a_choice_pressed_twice_stays_chosen(line: Line, boris: Person) ->
     await boris.until(lambda: "3 картинки" in boris.message(menu.id).text, "the choice")
 
 
-@pytest.mark.parametrize("data", ["v1s:size:64x64", "v1s:pictures:9", "v1s:beautify:always", "v1s:colour:red"])
+@pytest.mark.parametrize("data", ["v1s:size:64x64", "v1s:pictures:9", "v1s:beautify:sometimes", "v1s:colour:red"])
 async def test_what_is_not_served_is_not_stored_and_the_menu_comes_up_to_date(line: Line, anna: Person, data: str) -> None:
     menu = await menu_of(anna)
     answer = await (await anna.presses_data(data, menu.id)).answered()

@@ -9,7 +9,7 @@ from storage.domain import UserSettings, change_settings
 
 
 def test_nothing_chosen_is_the_default() -> None:
-    assert UserSettings.from_json("{}") == UserSettings(None, None, None, "photo", "ask")
+    assert UserSettings.from_json("{}") == UserSettings(None, None, None, "photo", None)
 
 
 def test_choices_are_written_canonically_and_read_back() -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import jobs, metrics
 from bot.broker import Bell
+from bot.likeness import likeness
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
 from engine.recipe import Recipe, encode, recipe_of
@@ -205,10 +206,7 @@ class RenderChild:
             media = await self._put(job, [data for data, *_ in files])
             if media is None:
                 return
-            pictures = [
-                NewPicture(index, media_id, seed, *size)
-                for index, (media_id, (_, seed, size)) in enumerate(zip(media, files, strict=True))
-            ]
+            pictures = [replace(new, media_id=media_id) for media_id, (_, new) in zip(media, files, strict=True)]
             reached(Place.BEFORE_RENDERED)
             if not await self._store_at_last(drawing, pictures):
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps, media)
@@ -248,8 +246,8 @@ class RenderChild:
         await self._release(job, why)
         await asyncio.sleep(_STORE_AWAY_S)
 
-    def _draw(self, drawing: Drawing, sources: Mapping[str, bytes]) -> tuple["Outcome", list[tuple[bytes, int, tuple[int, int]]]]:
-        """Run the engine in its thread and encode what it drew, each picture with its seed and size."""
+    def _draw(self, drawing: Drawing, sources: Mapping[str, bytes]) -> tuple["Outcome", list[tuple[bytes, NewPicture]]]:
+        """Run the engine in its thread and encode what it drew; the pictures have no media ids yet."""
         from engine.outcomes import Drawn
         from engine.pictures import decoded
 
@@ -261,7 +259,10 @@ class RenderChild:
         drawn = list(zip(outcome.images, outcome.seeds, strict=True)) if isinstance(outcome, Drawn) else []
         recipes = [self._recipe(request, seed) for _, seed in drawn]
         made = zip(drawn, recipes, strict=True)
-        return outcome, [(encode(image, recipe, compress_level=_PNG_LEVEL), seed, image.size) for (image, seed), recipe in made]
+        return outcome, [
+            (encode(image, recipe, compress_level=_PNG_LEVEL), NewPicture(index, "", seed, *image.size, likeness(image)))
+            for index, ((image, seed), recipe) in enumerate(made)
+        ]
 
     def _recipe(self, request: Request, seed: int) -> Recipe | None:
         if not self._worker.recipe or self._engine is None:

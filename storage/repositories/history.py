@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage.domain import UPLOAD, Kept
 from storage.tables import JobRow, PictureRow
 
+FAVOURITE = "⭐"
+"""Among the words of a search: only favourites."""
+
 
 def searchable(text: str) -> str:
     """Bring words to the form in which a search compares them, in any alphabet: SQLite's own LIKE folds A to Z alone."""
@@ -40,5 +43,7 @@ class HistoryRepository:
 
 
 def _mine(user_id: int, find: str) -> list[Any]:
-    terms = [PictureRow.words.contains(word, autoescape=True) for word in searchable(find).split()]
-    return [PictureRow.user_id == user_id, PictureRow.operation != UPLOAD, *terms]
+    said = searchable(find).split()
+    terms = [PictureRow.words.contains(word, autoescape=True) for word in said if word != FAVOURITE]
+    wanted = [PictureRow.favourite.is_(True)] if FAVOURITE in said else [PictureRow.operation != UPLOAD]
+    return [PictureRow.user_id == user_id, *wanted, *terms]

@@ -29,6 +29,7 @@ from bot.outbox import Outbox
 from bot.own_errors import OwnErrors, backoff
 from bot.presentation import as_file as without_loss
 from bot.presentation import as_photo, as_sheet, ending
+from bot.proofs import Proofs
 from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
@@ -73,7 +74,8 @@ class Deliverer:
     def __post_init__(self) -> None:
         self._outbox = Outbox(self.database, self.bot.id, self.lease)
         self._calls = Calls(self.bot)
-        self._views = Views(self._outbox, self._calls, self.messages, self.media)
+        self._proofs = proofs = Proofs(self.database, self.media)
+        self._views = Views(self._outbox, self._calls, self.messages, self.media, proofs)
         self.exports = Exports(self.database, self.media, self.messages, self.part_mb)
         self._screens = Screens(self.database, self.jobs, self.messages, self.media)
         self._busy: dict[int, Delivery | Notice | None] = {}  # chat id -> what it is being sent; None for mere progress
@@ -245,7 +247,8 @@ class Deliverer:
             form = "both"  # Telegram's photos are smaller than what was asked for
         data = await asyncio.gather(*(asyncio.to_thread(self.media.get, picture.media_id) for picture in pictures))
         again = delivery.state == SendState.UNKNOWN
-        said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
+        proof = await self._proofs.verdict(job, pictures)
+        said = self.messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again, proof=proof)
         as_file = form == "file"
         file = BufferedInputFile(*await asyncio.to_thread(_shown, job, data, as_file))
         reached(Place.BEFORE_CALL)

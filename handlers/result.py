@@ -8,8 +8,9 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
 from engine import catalog
-from engine.requests import Request, TextToImage, Upscale, from_json, new_seed
-from handlers import edits, report, ways
+from engine.requests import TextToImage, Upscale, from_json, new_seed
+from handlers import edits, favourites, lineage, remix, report, ways
+from handlers.opened import drawn, opened, shown
 from handlers.ports import Actor, FindJob, FindParent, FindSeed, SendFile, Show, Submit, Toast
 from storage.domain import Job, Picture, Refused
 
@@ -31,10 +32,12 @@ def keyboard(
     label: Callable[[str], str],
     lanes: Collection[str] | None = None,
     opens: Callable[[int], str] | None = None,
+    back: str | None = None,
 ) -> InlineKeyboardMarkup:
     """Draw the buttons of a result of which picture `index` is open: what can be made of that one comes last.
 
     lanes: those that are served; None for all of the family's.  opens: makes other data for the buttons 1…n.
+    back: of a card, what its way back names.
     """
     count = len(pictures)
 
@@ -55,7 +58,16 @@ def keyboard(
     if isinstance(request, TextToImage) and request.flash and "base" in served:
         last.insert(0, button(label("button.careful"), "careful", index))
     rows.append([*last, *ways.button(job, request.family, lanes, label)])
-    if index and job.chat_id > 0:  # what asks back is for a private chat
+    if job.chat_id > 0:  # what asks back, or is one's own, is for a private chat
+        again = remix.button(job, request, index, label)
+        star = [favourites.button(job, pictures[index - 1], index, back, label)] if index else []
+        undo = (
+            [lineage.origin_button(pictures[index - 1], label)]
+            if index and back is None and pictures[index - 1].parent_id
+            else []
+        )
+        rows += [row] if (row := [*star, *again, *undo]) else []
+    if index and job.chat_id > 0:
         rows += edits.rows(pictures[index - 1].public_id, request.family, lanes, label)
     rows.append([report.button(job.public_id, index, label)])
     return InlineKeyboardMarkup(inline_keyboard=rows)
@@ -110,7 +122,7 @@ async def same_seed(
 ) -> Toast:
     """The same wish with the same seed: the open picture alone, or all of them."""
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
-    request = await _shown(job, callback_data.index, find_seed)
+    request = await shown(job, callback_data.index, find_seed)
     done = await submit(actor.wish(f"same{callback_data.index}:{job.public_id}"), request, await find_parent(job))
     return Toast("toast.drawing" if done.created else "toast.already")
 
@@ -129,37 +141,9 @@ async def draw_carefully(
     if lanes is not None and "base" not in lanes:  # a button from before
         raise Refused("refused.no-base")
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
-    request = await _shown(job, callback_data.index, find_seed)
+    request = await shown(job, callback_data.index, find_seed)
     if not isinstance(request, TextToImage):
         raise Refused("refused.not-found")
     request = replace(request, flash=False)
     done = await submit(actor.wish(f"careful{callback_data.index}:{job.public_id}"), request)
     return Toast("toast.drawing" if done.created else "toast.already")
-
-
-async def opened(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
-    """Find this person's job, if it has such a picture. Raises: Refused."""
-    job = await find_job(actor.user, public_id)
-    if not 0 <= index <= from_json(job.params).pictures:
-        raise Refused("refused.not-found")
-    return job
-
-
-async def drawn(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
-    """Find this person's job, if it has such a picture and that was drawn; the button may be forged. Raises: Refused."""
-    job = await opened(actor, find_job, public_id, index)
-    if job.rendered_at is None:
-        raise Refused("refused.not-found")
-    return job
-
-
-async def _shown(job: Job, index: int, find_seed: FindSeed) -> Request:
-    """The request behind what is shown: one picture of it, or (index 0) all. Raises: Refused."""
-    request = from_json(job.params)
-    if not index:
-        return request
-    seed = await find_seed(job, index)
-    if seed is None:
-        raise Refused("refused.not-found")
-    alone = {"num_images_per_prompt": 1} if request.pictures > 1 else {}
-    return replace(request, **{"seed": seed, **alone})

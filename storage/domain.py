@@ -293,6 +293,9 @@ class NewUpload:
 UPLOAD = "upload"
 """The operation of a picture that nobody drew."""
 
+FAVOURITE = "⭐"
+"""Among the words of a search: favourites alone."""
+
 
 @dataclass(frozen=True)
 class Kept:

@@ -6,11 +6,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.domain import UPLOAD, Kept
+from storage.domain import FAVOURITE, UPLOAD, Kept
 from storage.tables import JobRow, PictureRow
-
-FAVOURITE = "⭐"
-"""Among the words of a search: only favourites."""
 
 
 def searchable(text: str) -> str:
@@ -45,5 +42,5 @@ class HistoryRepository:
 def _mine(user_id: int, find: str) -> list[Any]:
     said = searchable(find).split()
     terms = [PictureRow.words.contains(word, autoescape=True) for word in said if word != FAVOURITE]
-    wanted = [PictureRow.favourite.is_(True)] if FAVOURITE in said else [PictureRow.operation != UPLOAD]
-    return [PictureRow.user_id == user_id, *wanted, *terms]
+    stars = [PictureRow.favourite.is_(True)] if FAVOURITE in said else []
+    return [PictureRow.user_id == user_id, PictureRow.operation != UPLOAD, *stars, *terms]

@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from storage.domain import Kept, Picture
-from storage.errors import NotFound
 from storage.tables import JobRow, PictureRow
 
 _MOST = 2000  # pictures of one family that are looked through
@@ -70,14 +69,12 @@ class LineageRepository:
         orphan = kept[0].picture.parent_id is None and await self._is_orphan(kept[0].picture)
         return Family(kept, orphan, len(members))
 
-    async def newest(self, user_id: int) -> Picture:
-        """This person's newest picture. Raises: NotFound."""
+    async def newest(self, user_id: int) -> Picture | None:
+        """This person's newest picture; None before the first."""
         row = await self._session.scalar(
             select(PictureRow).where(PictureRow.user_id == user_id).order_by(PictureRow.id.desc()).limit(1)
         )
-        if row is None:
-            raise NotFound("a picture")
-        return row.to_picture()
+        return row.to_picture() if row else None
 
     async def _is_orphan(self, picture: Picture) -> bool:
         """Whether a picture without a parent was made from one: its job remembers."""

@@ -4,6 +4,7 @@ Pillow only; call it in a thread. Words of how a picture was made are not drawn,
 way has a coloured mark, in the sheet and as a sign in the text and on the buttons.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ _TILE, _LABEL, _GAP = 220, 40, 56  # pixels
 _MARK = 24
 _EDGE = 5
 _LARGEST = 2400  # pixels a side of the sheet
+_TALL = 5  # rows that need no folding
+_SHAPE = 0.75  # of its width to its height, about
 _WALL, _LINE, _INK, _GONE, _FOCUS = (36, 39, 46), (126, 132, 144), (236, 238, 242), (58, 61, 68), (247, 201, 62)
 
 
@@ -54,10 +57,7 @@ def sign(picture: Picture, born: bool) -> str:
 
 
 def places(parents: Sequence[int | None]) -> list[tuple[float, int]]:
-    """Where each member stands: (across, down), one step apart; a parent stands in the middle of its children.
-
-    A broad family is turned, so that a phone shows it upright: then (down, across).
-    """
+    """Where each member stands: (across, down), one step apart; a parent stands in the middle of its children."""
     children: list[list[int]] = [[] for _ in parents]
     for member, parent in enumerate(parents):
         if parent is not None:
@@ -83,26 +83,40 @@ def places(parents: Sequence[int | None]) -> list[tuple[float, int]]:
 def draw(members: Sequence[Member], focus: int) -> bytes:
     """Draw a family, as JPEG. focus: the id of the picture that was asked about; it has a golden frame."""
     at = places([member.parent for member in members])
-    broad, deep = max(place[0] for place in at) + 1, max(place[1] for place in at) + 1
-    turned = broad > deep
-    columns, rows = (deep, broad) if turned else (broad, deep)
+    turned = max(across for across, _ in at) > max(down for _, down in at)
+    spots = _folded([(float(down), across) if turned else (across, float(down)) for across, down in at])
     pitch = (_TILE + _GAP, _TILE + _LABEL + _GAP)
-    size = round(columns * pitch[0] + _GAP), round(rows * pitch[1] + _GAP)
-    sheet = Image.new("RGB", size, _WALL)
+    corners = [(round(_GAP + column * pitch[0]), round(_GAP + row * pitch[1])) for column, row in spots]
+    right, bottom = (max(corner[axis] for corner in corners) + pitch[axis] for axis in (0, 1))
+    sheet = Image.new("RGB", (right, bottom), _WALL)
     pen = ImageDraw.Draw(sheet)
-    corners = [(round(_GAP + (y if turned else x) * pitch[0]), round(_GAP + (x if turned else y) * pitch[1])) for x, y in at]
     for place, member in enumerate(members):
         if member.parent is not None:
-            _line(pen, corners[member.parent], corners[place], turned)
+            sideways = turned or spots[place][1] <= spots[member.parent][1]
+            _line(pen, corners[member.parent], corners[place], sideways)
     for corner, member in zip(corners, members, strict=True):
         _tile(sheet, pen, corner, member, focus)
     sheet.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
     return encode_marked(sheet, "JPEG")
 
 
-def _line(pen: ImageDraw.ImageDraw, parent: tuple[int, int], child: tuple[int, int], turned: bool) -> None:
-    """From the middle of one side of the parent to the middle of the child's, with one bend."""
-    if turned:
+def _folded(spots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Break a tall sheet into strips beside each other, so that it has about the shape of a phone: (column, row) of each."""
+    columns, rows = (math.ceil(max(spot[axis] for spot in spots)) + 1 for axis in (0, 1))
+
+    if rows <= _TALL:
+        return list(spots)
+
+    def apart(strips: int) -> float:
+        return abs(math.log(columns * strips / math.ceil(rows / strips) / _SHAPE))
+
+    high = math.ceil(rows / min(range(1, rows + 1), key=apart))
+    return [(column + columns * (row // high), row % high) for column, row in spots]
+
+
+def _line(pen: ImageDraw.ImageDraw, parent: tuple[int, int], child: tuple[int, int], sideways: bool) -> None:
+    """From the middle of the parent's lower side to that of the child's upper one, or from right to left, with two bends."""
+    if sideways:
         start = parent[0] + _TILE, parent[1] + _TILE // 2
         end = child[0], child[1] + _TILE // 2
         half = end[0] - _GAP // 2

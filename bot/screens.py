@@ -16,7 +16,7 @@ from engine.requests import from_json
 from handlers import history, inpaint, lineage, privacy, settings, waiting
 from storage.database import Database
 from storage.domain import FAVOURITE, Job, JobState, Kept, Notice, Picture, UserSettings
-from storage.errors import MediaMissing
+from storage.errors import MediaMissing, NotFound
 from storage.media import MediaStore
 from storage.names import shown_name
 from storage.repositories.erasures import ErasureRepository
@@ -183,8 +183,11 @@ class Screens:
 
     async def remix(self, notice: Notice, language: str) -> Said:
         """The question what to change in a result."""
-        async with self._db.read() as session:
-            job = await JobRepository(session).owned(str(notice.params["job"]), int(notice.user_id or 0))
+        try:
+            async with self._db.read() as session:
+                job = await JobRepository(session).owned(str(notice.params.get("job", "")), int(notice.user_id or 0))
+        except NotFound:
+            return self._gone(language)
         return self._messages.remix(job, int(notice.params["index"]), bool(notice.params["new"]), language)
 
     async def _picture(self, notice: Notice) -> Picture | None:

@@ -140,7 +140,7 @@ def _answer(source: Path, target: Path, small: Path) -> dict[str, Any]:
         picture.save(target, "PNG", compress_level=1)
         factor = min(1.0, SMALL_SIDE / max(picture.size))
         sides = [max(1, round(factor * side)) for side in picture.size]
-        picture.resize((sides[0], sides[1]), Image.Resampling.BOX).save(small, "PNG", compress_level=1)
+        picture.resize((sides[0], sides[1]), Image.Resampling.BILINEAR).save(small, "PNG", compress_level=1)
     except Refused as refused:
         return {"refused": refused.reason, **refused.values}
     except MemoryError:

@@ -174,7 +174,7 @@ class Messages:
         return self._texts.plain(language, "kind.sent" if picture.operation == UPLOAD else f"kind.{picture.operation}")
 
     def _kin_rows(self, picture: Picture, kin: Kin, back: str, label: "Label") -> list[list[InlineKeyboardButton]]:
-        return lineage.kin_rows(picture, kin.parent, kin.children, kin.count, back, label)
+        return lineage.kin_rows(picture, kin.parent, kin.children, back, label)
 
     def upload(self, picture: Picture, kin: Kin, back: str, language: str) -> Said:
         """The card of a picture that was sent."""

@@ -39,7 +39,8 @@ PROOF = "proof.of"
 """The remark of a job that draws a picture again to compare; it names that picture."""
 CHILDREN = 4  # buttons on a card; the tree has all
 MEMBERS = 30  # of a family, in one tree
-_COLUMNS = 3
+_COLUMNS = 2
+_FEW = 8  # buttons of a tree that need no third column
 _LONGEST_NAME = 40  # characters that are quoted back
 
 
@@ -76,7 +77,7 @@ def origin_button(picture: Picture, label: Label) -> InlineKeyboardButton:
 
 
 def kin_rows(
-    picture: Picture, parent: Picture | None, children: Sequence[Picture], count: int, back: str, label: Label
+    picture: Picture, parent: Picture | None, children: Sequence[Picture], back: str, label: Label
 ) -> list[list[InlineKeyboardButton]]:
     """Draw a card's ways to what the picture was made from, to what was made of it, and to the whole family."""
 
@@ -84,10 +85,9 @@ def kin_rows(
         return _button(f"{sign} k-{each.name}", NodeButton(picture=each.public_id, here=True, back=back))
 
     near = [*([node(parent, "↩️")] if parent else []), *(node(child, "🌿") for child in children)]
-    rows = [near[at : at + _COLUMNS] for at in range(0, len(near), _COLUMNS)]
-    if near or count:
-        rows.append([_button(label("button.tree"), TreeButton(picture=picture.public_id))])
-    return rows
+    if near:
+        near.append(_button(label("button.tree"), TreeButton(picture=picture.public_id)))
+    return [near[at : at + _COLUMNS] for at in range(0, len(near), _COLUMNS)]
 
 
 def proof_button(job: Job, index: int, label: Label) -> InlineKeyboardButton:
@@ -101,7 +101,8 @@ def tree_keyboard(members: Sequence[tuple[str, Picture]]) -> InlineKeyboardMarku
         _button(f"{sign} k-{picture.name}", NodeButton(picture=picture.public_id, here=False, back=""))
         for sign, picture in members
     ]
-    return InlineKeyboardMarkup(inline_keyboard=[buttons[at : at + _COLUMNS] for at in range(0, len(buttons), _COLUMNS)])
+    columns = _COLUMNS if len(buttons) <= _FEW else _COLUMNS + 1
+    return InlineKeyboardMarkup(inline_keyboard=[buttons[at : at + columns] for at in range(0, len(buttons), columns)])
 
 
 @router.message(Command("show", ignore_case=True))

@@ -62,7 +62,8 @@ def keyboard(job: str, index: int, prompt: str, new: bool, label: Callable[[str]
     """Draw the old words to be copied, and the two seeds, of which one is chosen."""
 
     def seed(key: str, wanted: bool) -> InlineKeyboardButton:
-        return _button(f"{'● ' if wanted == new else ''}{label(key)}", SeedButton(job=job, index=index, new=wanted))
+        sign, _, words = label(key).partition(" ")
+        return _button(f"{'●' if wanted == new else sign} {words}", SeedButton(job=job, index=index, new=wanted))
 
     copy = [InlineKeyboardButton(text=label("button.copy"), copy_text=CopyTextButton(text=prompt))]
     rows = [copy] if 0 < len(prompt) <= _COPYABLE else []

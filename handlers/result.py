@@ -66,7 +66,7 @@ def keyboard(
             if index and back is None and pictures[index - 1].parent_id
             else []
         )
-        rows += [row] if (row := [*star, *again, *undo]) else []
+        rows += [row for row in ([*star, *again], undo) if row]
     if index and job.chat_id > 0:
         rows += edits.rows(pictures[index - 1].public_id, request.family, lanes, label)
     rows.append([report.button(job.public_id, index, label)])

@@ -113,13 +113,13 @@ class PictureRepository:
         delivered = select(DeliveryRow.job_id).join(JobRow, JobRow.id == DeliveryRow.job_id)
         delivered = delivered.where(JobRow.chat_id == chat_id, DeliveryRow.message_id == message_id)
         here = and_(*sent) | PictureRow.job_id.in_(shown) | PictureRow.job_id.in_(delivered)
-        about = await self._session.scalar(
-            select(NoticeRow.params).where(
-                NoticeRow.user_id == user_id, NoticeRow.chat_id == chat_id, NoticeRow.message_id == message_id
-            )
-        )
-        if about and (named := json.loads(about).get("picture")):
+        own = NoticeRow.user_id == user_id, NoticeRow.chat_id == chat_id, NoticeRow.message_id == message_id
+        about = (await self._session.execute(select(NoticeRow.params, NoticeRow.job_id).where(*own))).first()
+        params = json.loads(about.params) if about else {}
+        if named := params.get("picture"):
             here |= PictureRow.public_id == str(named)
+        elif about and about.job_id is not None and params.get("index"):  # a card, in a message of its own
+            here |= and_(PictureRow.job_id == about.job_id, PictureRow.ordinal == int(params["index"]) - 1)
         rows = await self._session.scalars(
             select(PictureRow).where(PictureRow.user_id == user_id, here).order_by(PictureRow.job_id, PictureRow.ordinal)
         )

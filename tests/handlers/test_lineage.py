@@ -52,7 +52,7 @@ async def test_a_star_is_set_in_place_and_found_again(line: Line, anna: Person) 
     await anna.sees_text("No favourites yet")
 
 
-async def test_other_words_keep_the_rest_and_the_way_back(line: Line, anna: Person) -> None:
+async def test_other_words_keep_the_rest_and_the_way_back(line: Line, anna: Person, new_person: Callable[..., Person]) -> None:
     first = await opened(anna, "a red star on a white background")
     seed = re.findall(r"🌱 (\d+)", first.text)[0]
     await anna.presses("Other words", first.id)
@@ -82,6 +82,16 @@ async def test_other_words_keep_the_rest_and_the_way_back(line: Line, anna: Pers
     await anna.says(f"/tree {name_of(first)}")
     tree = await anna.sees_photo()
     assert "3 pictures" in tree.text
+    eve = new_person()
+    await eve.says("/start")
+    await eve.sees_text("Hi")
+    for shown in (anna.message(card.id), tree, question):
+        presses = [str(button["callback_data"]) for row in shown.buttons for button in row if "callback_data" in button]
+        for data in presses:
+            if not data.startswith("v1h:"):  # everybody has a history
+                answer = await (await eve.presses_data(data)).answered()
+                assert (answer.show_alert, "not yours" in answer.text) == (True, True), data
+    assert len(eve.chat) == 2
     assert [label.split(" k-")[0] for label in tree.labels] == ["⚪", "🟡", "🟡"]
     await anna.presses(tree.labels[0], tree.id)
     assert name_of(await anna.sees_text("📅")) == name_of(first)
@@ -93,7 +103,7 @@ async def test_a_seed_is_chosen_under_the_question_and_parameters_may_stand_alon
     question = await boris.sees_text("Нарисовано по словам:\nкрасная звезда")
     for _ in range(2):
         await boris.presses("Новое зерно", question.id)
-    await boris.sees_button("● 🎲 Новое зерно")
+    await boris.sees_button("● Новое зерно")
     await boris.says("красная звезда")
     other = await boris.sees_photo()
     assert re.findall(r"🌱 (\d+)", other.text) != re.findall(r"🌱 (\d+)", first.text)
@@ -128,6 +138,8 @@ async def test_a_picture_that_is_sent_back_is_known(line: Line, anna: Person) ->
     offer = await anna.sees_text("This is your k-")
     assert f"k-{name_of(picture)}: a green heart on a pink background" in offer.text
     assert {"Again", "Repaint", "Extend"} <= {label.partition(" ")[2] for label in offer.labels}
+    await anna.says("a blue heart", reply_to=offer.id)  # words about the picture that is known
+    assert (await anna.sees_photo()).photo_size == (512, 512)
     await anna.presses("Take it as a new photo", offer.id)
     await anna.sees_text("1280×1280. What shall I make of it?")
     await anna.sends_photo(drawn_on(picture.photo, [], crop=(0.2, 0.2, 0.9, 0.9)))

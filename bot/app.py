@@ -22,6 +22,7 @@ from bot.forgetting import Forgetting
 from bot.frame import ActorMiddleware, Desk, answering
 from bot.intake import Poller, Pump, forget_old
 from bot.jobs import Jobs
+from bot.kinship import Kinship
 from bot.limiter import Limiter
 from bot.marking import EditorDesk, Marking, Marks
 from bot.menu import commands, edition
@@ -29,6 +30,7 @@ from bot.messages import Messages
 from bot.miniapp import MiniApp, editor_url
 from bot.ops import Ops
 from bot.photos import Photos
+from bot.recognition import Recognition
 from bot.settings import (
     DrawingSettings,
     JobSettings,
@@ -111,6 +113,7 @@ class Application:
         photos = Photos(self._db, downloads, uploads, self._deliverer.wake)
         self._forgetting = Forgetting(self._db, media, jobs, own.grace_s)
         self._desk = desk = Desk(self._db, self._deliverer.wake)
+        kinship = Kinship(self._db, desk)
         self._dialogs = Dialogs(self._db, bot.id)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
@@ -149,6 +152,13 @@ class Application:
             find_album=photos.album,
             find_shown=photos.shown,
             find_parent=photos.parent,
+            find_drawn=kinship.find_drawn,
+            find_named=kinship.find_named,
+            find_newest=kinship.find_newest,
+            find_origin=kinship.find_origin,
+            favour=kinship.favour,
+            show_card=kinship.show_card,
+            recognise=Recognition(self._db).find,
             take_mask=marking.take,
             change_mask=marks.change,
             offer_album=photos.offer_album,

@@ -58,7 +58,7 @@ class Calls:
         return await self._bot.send_chat_action(chat_id, "upload_photo")
 
     async def send_picture(
-        self, chat_id: int, file: BufferedInputFile, said: Said, reply_to: int | None, *, as_file: bool = False
+        self, chat_id: int, file: BufferedInputFile | str, said: Said, reply_to: int | None, *, as_file: bool = False
     ) -> Message:
         send = self._bot.send_document if as_file else self._bot.send_photo
         return await send(chat_id, file, caption=said.text, reply_markup=said.keyboard, reply_parameters=_reply(reply_to))

@@ -26,6 +26,7 @@ from bot.messages import Messages
 from bot.news import News
 from bot.outbox import Outbox
 from bot.own_errors import OwnErrors, backoff
+from bot.proofs import Proofs
 from bot.results import Results
 from bot.screens import SCREENS, Screens
 from bot.settings import SettingsError
@@ -70,8 +71,9 @@ class Deliverer:
     def __post_init__(self) -> None:
         self._outbox = Outbox(self.database, self.bot.id, self.lease)
         self._calls = Calls(self.bot)
-        self._results = Results(self._outbox, self._calls, self.messages, self.media)
-        self._views = Views(self._outbox, self._calls, self.messages, self.media)
+        proofs = Proofs(self.database, self.media)
+        self._results = Results(self._outbox, self._calls, self.messages, self.media, proofs)
+        self._views = Views(self._outbox, self._calls, self.messages, self.media, proofs)
         self.exports = Exports(self.database, self.media, self.messages, self.part_mb)
         self._screens = Screens(self.database, self.jobs, self.messages, self.media)
         self._busy: dict[int, Delivery | Notice | None] = {}  # chat id -> what it is being sent; None for mere progress

@@ -21,6 +21,7 @@ from storage.database import Database
 from storage.domain import NewNotice, Notice, SendState, User
 from storage.errors import MediaMissing
 from storage.media import MediaStore
+from storage.names import shown_name
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.exports import ExportRepository, OwnPicture
 from storage.repositories.inbox import InboxRepository
@@ -184,6 +185,7 @@ def _write_texts(
     lineage = [
         {
             "id": picture.public_id,
+            "name": shown_name(picture.name),
             "file": None if picture.public_id in left_out else _file(picture),
             "recipe": picture.job,
             "number": picture.ordinal + 1,

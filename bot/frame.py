@@ -116,8 +116,9 @@ class Desk:
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
 
-    async def show(self, actor: Actor, job: Job, index: int, back: str | None = None) -> None:
-        await self._owe_once(actor, job, "view", index, edit=actor.message_id, back=back)
+    async def show(self, actor: Actor, job: Job, index: int, back: str | None = None, new: bool = False) -> None:
+        """Owe a view of a result in the message that was pressed, or (`new`) in one of its own."""
+        await self._owe_once(actor, job, "view", index, edit=None if new else actor.message_id, back=back)
 
     async def send_file(self, actor: Actor, job: Job, index: int) -> bool:
         """Owe a picture as a file; return False if one is on its way already, or has just come."""

@@ -6,7 +6,9 @@ from aiogram.types import BotCommand
 
 from bot.texts import LANGUAGES, Texts
 
-COMMANDS = ("imagine", "history", "queue", "settings", "cancel", "help", "start", "privacy", "export", "forget", "terms")
+COMMANDS = (
+    "imagine", "history", "show", "tree", "queue", "settings", "cancel", "help", "start", "privacy", "export", "forget", "terms",
+)  # fmt: skip
 
 
 def commands(texts: Texts, language: str) -> list[BotCommand]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiogram.types import BotCommand, ForceReply, InlineKeyboardMarkup
+from aiogram.types import BotCommand, ForceReply, InlineKeyboardButton, InlineKeyboardMarkup
 from babel.dates import format_date, format_datetime, format_timedelta
 
 from bot.jobs import POLICY, eta
@@ -20,10 +20,13 @@ from handlers import (
     extend,
     history,
     inpaint,
+    lineage,
     mix,
     parameters,
+    photo,
     phrases,
     privacy,
+    remix,
     report,
     result,
     suggest,
@@ -33,14 +36,18 @@ from handlers import (
     withheld,
     wording,
 )
-from storage.domain import Job, JobState, Notice, Picture, QueueView, Remark, Timing
+from storage.domain import UPLOAD, Job, JobState, Notice, Picture, QueueView, Remark, Timing
+from storage.names import shown_name
+from storage.repositories.lineage import Kin
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
 _CAPTION = 900  # units for the prompt and what stands below it: the line between takes less than the rest
 _LEAST_OF_PROMPT = 60
 _UNDERSTOOD_IN_CAPTION = 200
 _BEAUTIFIED_IN_CAPTION = 480
+_PROMPT_OF_KNOWN = 200
 _BAR = 10
+_REVISION = 8  # characters of the weights' fingerprint
 
 
 @dataclass(frozen=True)
@@ -112,22 +119,35 @@ class Messages:
         return self._texts(language, "status.queued-range", {"place": view.place, "likely": likely, "seconds": worst})
 
     def result(
-        self, job: Job, pictures: list[Picture], language: str, index: int, again: bool = False, back: str | None = None
+        self,
+        job: Job,
+        pictures: list[Picture],
+        language: str,
+        index: int,
+        again: bool = False,
+        back: str | None = None,
+        kin: Kin | None = None,
+        proof: Sequence[Remark] = (),
     ) -> Said:
         """Caption and buttons of a result: the whole sheet (index 0), or its index-th picture.
 
-        `back` makes it a card of the history: with its date, and the way back to that page.
+        `back` makes it a card of the history: with its recipe, its kin and its date, and the way back to that page.
+        proof: what came of comparing it with the picture that it is to be.
         """
         request, label = from_json(job.params), self.label(language)
         told = parameters.details(request) if isinstance(request, TextToImage) else ()
         below = [*self._asked(told, language), *self._changed(job, language)]
-        if not isinstance(request, TextToImage) and prompt_of(request):
+        below += [self._texts(language, remark.key, remark.values) for remark in proof]
+        from_some = kin is not None and (kin.parent is not None or kin.orphan)
+        if not isinstance(request, TextToImage) and prompt_of(request) and not from_some:
             below.insert(0, self._texts(language, f"kind.{request.kind}"))
         if isinstance(request, Upscale) and request.tile:
             below.insert(0, self._texts(language, "tile.legend", {"tile": request.tile, "scale": request.scale}))
         below = [*self._wording(job, language), *below]
         if again:
             below.append(self._texts(language, "result.sent-again"))
+        if index:
+            below += self._recipe(job, pictures[index - 1], language, kin)
         if back is not None:
             below.append(self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)}))
         room = _CAPTION - sum(len(line) + 1 for line in below)
@@ -143,7 +163,66 @@ class Messages:
         text = "\n".join([self._texts(language, "result.caption", values), *below])
         if back is None:
             return Said(text, result.keyboard(job, pictures, index, label, self._lanes))
-        return Said(text, history.card_keyboard(job, pictures, index, back, label, self._lanes))
+        rows = self._kin_rows(pictures[index - 1], kin, back, label) if index and kin else []
+        if index:
+            rows = [*rows, [lineage.proof_button(job, index, label)]]
+        return Said(text, history.card_keyboard(job, pictures, index, back, label, self._lanes, rows))
+
+    def _recipe(self, job: Job, picture: Picture, language: str, kin: Kin | None) -> list[str]:
+        """The name of a picture; on a card what it was made from, too, and with which weights."""
+        if not picture.name:  # of a version before names
+            return []
+        values = {"name": shown_name(picture.name), "revision": (job.engine_revision or "?")[:_REVISION]}
+        if kin is None:
+            return [self._texts(language, "result.name", values)]
+        return [self._texts(language, "card.recipe", values), *self._origin(picture, kin, language)]
+
+    def _origin(self, picture: Picture, kin: Kin, language: str) -> list[str]:
+        """The line about what a picture was made from."""
+        if kin.parent is None and not kin.orphan:
+            return []
+        mode = self.mode(picture, True, language)
+        if kin.parent is None:
+            return [self._texts(language, "card.from-gone", {"mode": mode})]
+        return [self._texts(language, "card.from", {"parent": shown_name(kin.parent.name), "mode": mode})]
+
+    def mode(self, picture: Picture, born: bool, language: str) -> str:
+        """How a picture came to be, in words. born: it was made from another one."""
+        if picture.operation == TextToImage.kind:
+            return self._texts.plain(language, "kind.remix" if born else "kind.words")
+        return self._texts.plain(language, "kind.sent" if picture.operation == UPLOAD else f"kind.{picture.operation}")
+
+    def _kin_rows(self, picture: Picture, kin: Kin, back: str, label: "Label") -> list[list[InlineKeyboardButton]]:
+        return lineage.kin_rows(picture, kin.parent, kin.children, back, label)
+
+    def upload(self, picture: Picture, kin: Kin, back: str, language: str) -> Said:
+        """The card of a picture that was sent."""
+        values = {
+            "name": shown_name(picture.name),
+            "size": f"{picture.width}×{picture.height}",
+            "date": _day(picture.created_at, language),
+        }
+        label = self.label(language)
+        kin_rows = self._kin_rows(picture, kin, back, label)
+        keyboard = history.upload_keyboard(picture, kin_rows, back, self._family, label, self._lanes)
+        return Said(self._texts(language, "card.upload", values), keyboard)
+
+    def known(self, job: Job, pictures: list[Picture], index: int, sent: str, language: str) -> Said:
+        """A picture that was sent is one of the person's own: its row of buttons, first of all."""
+        label = self.label(language)
+        values = {
+            "name": shown_name(pictures[index - 1].name),
+            "prompt": shorten(self.title(from_json(job.params), language), _PROMPT_OF_KNOWN),
+        }
+        rows = result.keyboard(job, pictures, index, label, self._lanes)
+        return Said(self._texts(language, "photo.known", values), photo.known_keyboard(rows, sent, label))
+
+    def remix(self, job: Job, index: int, new: bool, language: str) -> Said:
+        """The question what to change, with what it was drawn from."""
+        prompt, label = prompt_of(from_json(job.params)), self.label(language)
+        key = "remix.ask" if prompt else "remix.ask-wordless"
+        text = self._texts(language, key, {"prompt": shorten(prompt, _PROMPT_IN_CAPTION)} if prompt else {})
+        return Said(text, remix.keyboard(job.public_id, index, prompt, new, label))
 
     def question(self, job: Job, language: str, dropped: int = 0) -> Said:
         """What was added to a person's words, phrase by phrase, and whether to draw it. dropped: bit n is set for phrase n."""
@@ -199,6 +278,8 @@ class Messages:
             text, contact = self._texts(language, key, params), params.get("contact")
             said = f"{text}\n\n{self._texts(language, 'privacy.contact', params)}" if contact else text
             return Said(said, privacy.keyboard(label) if key == "privacy.text" else None)
+        if key == "remix.identical":
+            return Said(self._texts(language, key), remix.identical_keyboard(str(params["job"]), int(params["index"]), label))
         if key == "report.ask":
             return Said(self._texts(language, key), report.reasons_keyboard(str(params["job"]), int(params["index"]), label))
         if (about := self._about(notice, label)) is not None:
@@ -285,7 +366,10 @@ class Messages:
         return [self._texts(language, "status.asked", {"asked": said})] if said else []
 
     def _changed(self, job: Job, language: str) -> list[str]:
-        return [self._texts(language, each.key, each.values) for each in job.remarks if not each.key.startswith("asked.")]
+        """What was granted otherwise. That a job is a proof is said while it waits; then what came of it is."""
+        drawn = job.rendered_at is not None
+        said = [each for each in job.remarks if not each.key.startswith("asked.") and not (drawn and each.key == lineage.PROOF)]
+        return [self._texts(language, each.key, each.values) for each in said]
 
     def _engine_name(self, request: Request, language: str) -> str:
         title = catalog.family(request.family).title

@@ -7,10 +7,12 @@ from aiogram.types import Document, PhotoSize
 
 from bot.exports import PART, failed_word
 from bot.jobs import undeliverable
+from handlers.lineage import CHILDREN
 from storage.database import Database
 from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
 from storage.places import Place, reached
 from storage.repositories.jobs import JobRepository
+from storage.repositories.lineage import Kin, LineageRepository
 from storage.repositories.outgoing import DeliveryRepository, Lease, NoticeRepository, PauseRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.previews import PreviewRepository, Version
@@ -68,6 +70,11 @@ class Outbox:
     async def pictures_of(self, job_id: int) -> list[Picture]:
         async with self._db.alone() as session:
             return await PictureRepository(session).of_job(job_id)
+
+    async def kin(self, picture: Picture) -> Kin:
+        """What a picture was made from, and the first of what was made of it."""
+        async with self._db.read() as session:
+            return await LineageRepository(session).kin(picture, CHILDREN)
 
     async def sending(self, owed: Delivery | Notice) -> None:
         """Begin a send. Raises: LostLease when another deliverer has begun or ended it, or may have."""

@@ -1,16 +1,21 @@
 """Pictures that people send, taken in: fetched, decoded elsewhere, kept; and found again, each for its own person."""
 
+import asyncio
+import io
 from collections.abc import Callable
 
+from PIL import Image
+
 from bot.downloads import Downloads
+from bot.likeness import likeness
 from handlers.ports import Actor, SentFile
 from storage.database import Database
-from storage.domain import Job, NewNotice, NewUpload, Picture, Refused, User
+from storage.domain import Job, Likeness, NewNotice, NewUpload, Picture, Refused, User
 from storage.errors import BadUpload
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository
-from storage.uploads import Uploads
+from storage.uploads import Upload, Uploads
 
 _MB = 1024**2
 _ALBUM_S = 1.0  # after a picture of an album, until the whole of it is answered: the others come as messages of their own
@@ -34,7 +39,7 @@ class Photos:
             raise refusal(error) from error
         new = NewUpload(
             actor.user.id, actor.chat_id, actor.message_id or 0, upload.media_id, upload.width, upload.height,
-            album=file.album, caption=file.caption,
+            album=file.album, caption=file.caption, likeness=await asyncio.to_thread(_likeness, upload),
         )  # fmt: skip
         async with self._db.begin() as session:
             return await PictureRepository(session).add_upload(new)
@@ -75,6 +80,12 @@ class Photos:
             await notices.put_off(notice.dedupe_key, _ALBUM_S)
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
+
+
+def _likeness(upload: Upload) -> Likeness:
+    """How an upload looks: of the shape that it has itself, which its small copy has but roughly."""
+    with Image.open(io.BytesIO(upload.small), formats=["PNG"]) as small:
+        return likeness(small, (upload.width, upload.height))
 
 
 def refusal(error: BadUpload) -> Refused:

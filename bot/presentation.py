@@ -1,7 +1,7 @@
 """How pictures look in a chat: never a stamp, several as one sheet. Pillow only; call it in a thread."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -18,6 +18,8 @@ _THUMBNAIL = 320  # pixels a side
 _MARGIN = 14
 _GALLERY = 3 * _THUMBNAIL + 4 * _MARGIN  # pixels in width
 _BADGE, _INSET = 52, 11
+Colour = tuple[int, int, int]
+_GOLD = (196, 126, 0)
 _WALL, _INK, _GONE = (36, 39, 46), (16, 17, 20), (58, 61, 68)
 
 
@@ -75,7 +77,7 @@ def as_comparison(before: bytes, after: bytes, part: tuple[int, int, int, int], 
     for index, side in enumerate(sides):
         left = index * (width + _GAP)
         sheet.paste(side, (left, 0))
-        _number(sheet, (left + _INSET, _INSET), index + 1)
+        _number(sheet, (left + _INSET, _INSET), index + 1, _INK)
     if not lossless:
         sheet.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
     return encode_marked(sheet, "PNG" if lossless else "JPEG")
@@ -93,8 +95,11 @@ def as_preview(picture: Image.Image) -> bytes:
     return _jpeg(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
 
 
-def as_gallery(thumbnails: Sequence[bytes | None], rows: Sequence[int]) -> bytes:
-    """Lay small copies out in rows of so many, all of one width, each copy with its number from 1; None is one that is gone."""
+def as_gallery(thumbnails: Sequence[bytes | None], rows: Sequence[int], stars: Collection[int] = ()) -> bytes:
+    """Lay small copies out in rows of so many, all of one width, each copy with its number from 1; None is one that is gone.
+
+    stars: the places, from 0, of favourites; their numbers stand on gold.
+    """
     width = _GALLERY if len(thumbnails) > 1 else _GALLERY // 2
     sides = [(width - _MARGIN) // columns - _MARGIN for columns in rows]
     gallery = Image.new("RGB", (width, sum(sides) + (len(rows) + 1) * _MARGIN), _WALL)
@@ -103,23 +108,24 @@ def as_gallery(thumbnails: Sequence[bytes | None], rows: Sequence[int]) -> bytes
         corners = _smooth_mask(side, lambda draw, side: draw.rounded_rectangle((0, 0, side - 1, side - 1), side // 14, fill=255))
         for column in range(columns):
             data, at = thumbnails[index], (_MARGIN + column * (side + _MARGIN), top)
-            picture = Image.new("RGB", (side, side), _GONE) if data is None else _small(data, side)
+            picture = Image.new("RGB", (side, side), _GONE) if data is None else small_copy(data, side)
             gallery.paste(picture, at, corners)
-            _number(gallery, (at[0] + _INSET, at[1] + _INSET), index + 1)
+            _number(gallery, (at[0] + _INSET, at[1] + _INSET), index + 1, _GOLD if index in stars else _INK)
             index += 1
         top += side + _MARGIN
     return _jpeg(gallery)
 
 
-def _small(data: bytes, side: int) -> Image.Image:
+def small_copy(data: bytes, side: int) -> Image.Image:
+    """A picture that `as_thumbnail` made, so many pixels a side."""
     picture = Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB")
     return picture if picture.size == (side, side) else picture.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def _number(gallery: Image.Image, at: tuple[int, int], number: int) -> None:
+def _number(gallery: Image.Image, at: tuple[int, int], number: int, colour: Colour) -> None:
     """Write a number on a dark disc, legible over any picture."""
     disc = _smooth_mask(_BADGE, lambda draw, side: draw.ellipse((0, 0, side - 1, side - 1), fill=205))
-    gallery.paste(Image.new("RGB", (_BADGE, _BADGE), _INK), at, disc)
+    gallery.paste(Image.new("RGB", (_BADGE, _BADGE), colour), at, disc)
     middle = (at[0] + _BADGE / 2, at[1] + _BADGE / 2)
     ImageDraw.Draw(gallery).text(middle, str(number), fill=_PAPER, font=ImageFont.load_default(_BADGE * 0.62), anchor="mm")
 

@@ -10,6 +10,7 @@ from aiogram.types import BufferedInputFile, Message
 from bot.calls import Calls
 from bot.messages import Messages
 from bot.outbox import Outbox
+from bot.proofs import Proofs
 from bot.views import looks
 from engine.requests import Upscale, from_json
 from storage.domain import Job
@@ -27,8 +28,8 @@ class Ready(NamedTuple):
 
 
 class Results:
-    def __init__(self, outbox: Outbox, calls: Calls, messages: Messages, media: MediaStore) -> None:
-        self._outbox, self._calls, self._messages, self._media = outbox, calls, messages, media
+    def __init__(self, outbox: Outbox, calls: Calls, messages: Messages, media: MediaStore, proofs: Proofs) -> None:
+        self._outbox, self._calls, self._messages, self._media, self._proofs = outbox, calls, messages, media, proofs
 
     async def ready(self, job: Job, language: str, again: bool) -> Ready:
         """Make a result ready. again: it may be in the chat already, and says so."""
@@ -41,7 +42,8 @@ class Results:
         request = from_json(job.params)
         if isinstance(request, Upscale) and not request.tile and form == "photo":
             form = "both"  # Telegram's photos are smaller than what was asked for
-        said = self._messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again)
+        proof = await self._proofs.verdict(job, pictures)
+        said = self._messages.result(job, pictures, language, 0 if len(pictures) > 1 else 1, again, proof=proof)
         as_file = form == "file"
         file = BufferedInputFile(*await asyncio.to_thread(looks, self._media, request, pictures, as_file))
         picture = partial(self._calls.edit_picture, job.chat_id, job.status_message_id, file, said, as_file=as_file)

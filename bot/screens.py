@@ -2,23 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
+from bot import family_tree
 from bot.jobs import Jobs
 from bot.marking import Marks
 from bot.messages import Messages, Said, moment, span
-from bot.presentation import as_gallery, as_thumbnail
+from bot.presentation import as_gallery, as_photo, as_thumbnail
 from bot.texts import LANGUAGES, shorten
 from engine.requests import from_json
-from handlers import history, inpaint, privacy, settings, waiting
+from handlers import history, inpaint, lineage, privacy, settings, waiting
 from storage.database import Database
-from storage.domain import Job, JobState, Kept, Notice, Picture, UserSettings
+from storage.domain import FAVOURITE, Job, JobState, Kept, Notice, Picture, UserSettings
 from storage.errors import MediaMissing, NotFound
 from storage.media import MediaStore
+from storage.names import shown_name
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.history import HistoryRepository
 from storage.repositories.jobs import JobRepository
+from storage.repositories.lineage import Family, LineageRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.users import UserRepository
 
@@ -48,10 +52,12 @@ class Screens:
             page = min(int(notice.params["page"]), pages)
             kept = await pictures.page(user_id, page, history.PAGE, find)
         if not kept:
-            return Said(self._messages.text(language, "history.empty"))
+            return Said(self._messages.text(language, "history.no-favourites" if find == FAVOURITE else "history.empty"))
         values = {"pictures": count, "page": page, "pages": pages, "find": find}
-        text = self._messages.text(language, "history.found" if find else "history.page", values)
-        photo = await asyncio.to_thread(as_gallery, await self._thumbnails(user_id, kept), history.layout(len(kept)))
+        key = "history.favourites" if find == FAVOURITE else "history.found" if find else "history.page"
+        text = self._messages.text(language, key, values)
+        stars = {place for place, each in enumerate(kept) if each.picture.favourite}
+        photo = await asyncio.to_thread(as_gallery, await self._thumbnails(user_id, kept), history.layout(len(kept)), stars)
         return Said(text, history.page_keyboard(kept, notice.public_id, page, pages, find, label), photo)
 
     async def settings(self, notice: Notice, language: str) -> Said:
@@ -133,6 +139,57 @@ class Screens:
         photo, share = await self._marks.preview(picture)
         text = self._messages.text(language, notice.key, {"share": max(1, round(100 * share))})
         return Said(text, inpaint.preview_keyboard(picture.public_id, self._messages.label(language)), photo)
+
+    async def tree(self, notice: Notice, language: str) -> Said:
+        """A picture's family, with a button for each of its members."""
+        picture = await self._picture(notice)
+        if picture is None:
+            return self._gone(language)
+        async with self._db.read() as session:
+            family = await LineageRepository(session).family(picture, lineage.MEMBERS)
+        small = await self._thumbnails(picture.user_id, list(family.members))
+        members = _members(family, small)
+        photo = await asyncio.to_thread(family_tree.draw, members, picture.id)
+        own = [(each.picture, each.parent is not None) for each in members if each.picture is not None]
+        ways = {family_tree.sign(*each): self._messages.mode(*each, language) for each in own}
+        values = {"count": family.count, "name": shown_name(picture.name), "shown": len(own)}
+        lines = [self._messages.text(language, "tree.page" if family.count == len(own) else "tree.part", values)]
+        lines += [self._messages.text(language, "tree.way", {"sign": sign, "mode": mode}) for sign, mode in ways.items()]
+        if family.orphan:
+            lines.append(self._messages.text(language, "tree.orphan"))
+        keyboard = lineage.tree_keyboard([(family_tree.sign(*each), each[0]) for each in own])
+        return Said("\n".join(lines), keyboard, photo)
+
+    async def upload(self, notice: Notice, language: str) -> Said:
+        """The card of a picture that was sent."""
+        picture = await self._picture(notice)
+        if picture is None:
+            return self._gone(language)
+        async with self._db.read() as session:
+            kin = await LineageRepository(session).kin(picture, lineage.CHILDREN)
+        data = await asyncio.to_thread(self._media.get, picture.media_id)
+        said = self._messages.upload(picture, kin, str(notice.params.get("back", "")), language)
+        return replace(said, photo=await asyncio.to_thread(as_photo, data))
+
+    async def known(self, notice: Notice, language: str) -> Said:
+        """A picture that was sent is one of the person's own."""
+        picture = await self._picture(notice)
+        if picture is None or picture.job_id is None:
+            return self._gone(language)
+        async with self._db.read() as session:
+            job = await JobRepository(session).get(picture.job_id)
+            pictures = await PictureRepository(session).of_job(job.id)
+        index = [each.id for each in pictures].index(picture.id) + 1
+        return self._messages.known(job, pictures, index, str(notice.params["sent"]), language)
+
+    async def remix(self, notice: Notice, language: str) -> Said:
+        """The question what to change in a result."""
+        try:
+            async with self._db.read() as session:
+                job = await JobRepository(session).owned(str(notice.params.get("job", "")), int(notice.user_id or 0))
+        except NotFound:
+            return self._gone(language)
+        return self._messages.remix(job, int(notice.params["index"]), bool(notice.params["new"]), language)
 
     async def _picture(self, notice: Notice) -> Picture | None:
         async with self._db.read() as session:
@@ -220,6 +277,21 @@ class Screens:
         return data, self._media.put(data, ".jpg")
 
 
+def _members(family: Family, small: Sequence[bytes | None]) -> list[family_tree.Member]:
+    """What the tree is drawn of; what the first was made from, and is gone, stands above it."""
+    gone = [family_tree.Member(None, None)] if family.orphan else []
+    place = {kept.picture.id: number for number, kept in enumerate(family.members, start=len(gone))}
+    first = 0 if gone else None
+
+    def parent(picture: Picture) -> int | None:
+        return place.get(picture.parent_id, first) if picture.parent_id else first
+
+    members = [
+        family_tree.Member(kept.picture, parent(kept.picture), data) for kept, data in zip(family.members, small, strict=True)
+    ]
+    return [*gone, *members]
+
+
 SCREENS: MappingProxyType[str, Callable[[Screens, Notice, str], Awaitable[Said]]] = MappingProxyType(
     {
         "history.page": Screens.history,
@@ -231,6 +303,10 @@ SCREENS: MappingProxyType[str, Callable[[Screens, Notice, str], Awaitable[Said]]
         "inpaint.how": Screens.ways_to_a_mask,
         "mask.preview": Screens.mask,
         "words.question": Screens.words,
+        "tree.page": Screens.tree,
+        "card.upload": Screens.upload,
+        "photo.known": Screens.known,
+        "remix.ask": Screens.remix,
         "forget.ask": Screens.forget,
         "forget.kept": Screens.forget,
         "refused.being-forgotten": Screens.forget,

@@ -8,10 +8,11 @@ from aiogram.types import BufferedInputFile, Message
 
 from bot.calls import Calls
 from bot.file_names import file_name
-from bot.messages import Messages
+from bot.messages import Messages, Said
 from bot.outbox import Outbox
 from bot.presentation import as_comparison, as_photo, as_sheet, ending, size_of
 from bot.presentation import as_file as without_loss
+from bot.proofs import Proofs
 from engine.requests import Request, Upscale, from_json
 from storage.domain import Notice, Picture
 from storage.errors import MediaMissing
@@ -44,25 +45,32 @@ def _compared(media: MediaStore, request: Upscale, made: bytes, as_file: bool) -
 class Views:
     """What Telegram has of a picture already is not uploaded again."""
 
-    def __init__(self, outbox: Outbox, calls: Calls, messages: Messages, media: MediaStore) -> None:
-        self._outbox, self._calls, self._messages, self._media = outbox, calls, messages, media
+    def __init__(self, outbox: Outbox, calls: Calls, messages: Messages, media: MediaStore, proofs: Proofs) -> None:
+        self._outbox, self._calls, self._messages, self._media, self._proofs = outbox, calls, messages, media, proofs
 
     async def view(self, notice: Notice, language: str) -> Message | bool:
-        """Show one picture of a sheet, or the sheet again, in the message that the button stands under."""
+        """Show one picture of a sheet, or the sheet again: in the message that the button stands under, or in a new one."""
         job, index = await self._outbox.job(int(notice.job_id or 0)), int(notice.params["index"])
         pictures = await self._outbox.pictures_of(job.id)
-        said = self._messages.result(job, pictures, language, index, back=notice.params.get("back"))
+        back, proof = notice.params.get("back"), await self._proofs.verdict(job, pictures)
+        kin = await self._outbox.kin(pictures[index - 1]) if index and back is not None else None
+        said = self._messages.result(job, pictures, language, index, back=back, kin=kin, proof=proof)
         known = await self._outbox.file_id(job, pictures, index)
         if known is not None:
-            return await self._calls.edit_picture(notice.chat_id, notice.edit_message_id, known, said)
+            return await self._put(notice, known, said)
         wanted = [pictures[index - 1]] if index else pictures
         data = [await asyncio.to_thread(self._media.get, picture.media_id) for picture in wanted]
         photo = await asyncio.to_thread(as_photo, data[0]) if index else await asyncio.to_thread(as_sheet, data)
         file = BufferedInputFile(photo, file_name(from_json(job.params), wanted[0].seed, "jpg"))
-        answer = await self._calls.edit_picture(notice.chat_id, notice.edit_message_id, file, said)
+        answer = await self._put(notice, file, said)
         if index and answer.photo:
             await self._outbox.remember_file(pictures[index - 1].id, "photo", answer.photo[-1])
         return answer
+
+    async def _put(self, notice: Notice, file: BufferedInputFile | str, said: Said) -> Message:
+        if notice.edit_message_id is None:
+            return await self._calls.send_picture(notice.chat_id, file, said, notice.reply_to_message_id)
+        return await self._calls.edit_picture(notice.chat_id, notice.edit_message_id, file, said)
 
     async def file(self, notice: Notice) -> Callable[[], Awaitable[Message]]:
         """Make ready one picture of a result, or its sheet, as a file without loss; what is returned sends it when called."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from bot import jobs, metrics, written
 from bot.broker import Bell
 from bot.drawing import Drawing
+from bot.likeness import likeness
 from bot.logs import log_about, logging_about
 from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettings, process_name
 from bot.timings import Timings
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Files = list[tuple[bytes, int, tuple[int, int]]]  # each picture as PNG, with its seed and size
+Files = list[tuple[bytes, NewPicture]]  # each picture as PNG, and what is known of it
 
 _BEAT_S = 1.0
 _LOOKED_AT = ("base", "edit")  # lanes whose drawings are worth a look before they are done
@@ -178,10 +180,7 @@ class RenderChild:
             media = await self._put(job, [data for data, *_ in files])
             if media is None:
                 return
-            pictures = [
-                NewPicture(index, media_id, seed, *size)
-                for index, (media_id, (_, seed, size)) in enumerate(zip(media, files, strict=True))
-            ]
+            pictures = [replace(new, media_id=media_id) for media_id, (_, new) in zip(media, files, strict=True)]
             reached(Place.BEFORE_RENDERED)
             if not await self._store_at_last(drawing, pictures, getattr(outcome, "withheld", ())):
                 await jobs.stop_cancelled(self._db, job, drawing.step, drawing.steps, media)
@@ -238,7 +237,7 @@ class RenderChild:
         return self._draw(drawing, sources)
 
     def _draw(self, drawing: Drawing, sources: Mapping[str, bytes]) -> tuple["Outcome", Files]:
-        """Run the engine in its thread and encode what it drew, each picture with its seed and size."""
+        """Run the engine in its thread and encode what it drew; the pictures have no media ids yet."""
         from engine.outcomes import Drawn
         from engine.pictures import decoded
 
@@ -250,7 +249,10 @@ class RenderChild:
         drawn = list(zip(outcome.images, outcome.seeds, strict=True)) if isinstance(outcome, Drawn) else []
         recipes = [self._recipe(request, seed) for _, seed in drawn]
         made = zip(drawn, recipes, strict=True)
-        return outcome, [(encode(image, recipe, compress_level=_PNG_LEVEL), seed, image.size) for (image, seed), recipe in made]
+        return outcome, [
+            (encode(image, recipe, compress_level=_PNG_LEVEL), NewPicture(index, "", seed, *image.size, likeness(image)))
+            for index, ((image, seed), recipe) in enumerate(made)
+        ]
 
     def _recipe(self, request: Request, seed: int) -> Recipe | None:
         if not self._worker.recipe or self._engine is None:

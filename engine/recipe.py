@@ -121,6 +121,15 @@ def read(path: Path) -> Recipe:
     return _parsed(text, path)
 
 
+def stored_in(data: bytes) -> Recipe | None:
+    """The recipe in a file's bytes; None if there is none that this version can use."""
+    text = _text_of(data)
+    try:
+        return _parsed(text, Path("this file")) if text else None
+    except RecipeError:
+        return None
+
+
 def _parsed(text: str, path: Path) -> Recipe:
     try:
         stored = json.loads(text)

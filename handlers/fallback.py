@@ -44,7 +44,7 @@ async def anything_else(message: Message, actor: Actor, say: Say, family: str) -
     await say(actor, "fallback.other", None, a_few(actor, family))
 
 
-@router.message(Command("history", "settings", "lang", "queue", "privacy", "export", "forget", ignore_case=True))
+@router.message(Command("history", "show", "tree", "settings", "lang", "queue", "privacy", "export", "forget", ignore_case=True))
 async def not_before_others(message: Message, actor: Actor, say: Say) -> None:
     """In a group: what is one person's own is shown to them alone."""
     await say(actor, "fallback.in-private")

@@ -12,11 +12,12 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 
 from engine import catalog
 from engine.requests import RequestError, clean_prompt
-from handlers import result
+from handlers import edits, result
 from handlers.filters import private, words
+from handlers.opened import drawn
 from handlers.ports import Actor, Ask, Choice, CountPictures, FindJob, FindScreen, Say, Screen, Show, Toast
 from handlers.start import examples
-from storage.domain import Job, Kept, Picture, Refused
+from storage.domain import FAVOURITE, Job, Kept, Picture, Refused
 
 router = Router(name=__name__)
 router.message.filter(private)  # what is one person's own is shown to nobody else
@@ -48,6 +49,12 @@ class CardButton(CallbackData, prefix="v1k"):
     index: int
 
 
+class FavouritesButton(CallbackData, prefix="v1hs"):
+    """The favourites among what page `notice` shows."""
+
+    notice: str
+
+
 class SearchButton(CallbackData, prefix="v1f"):
     """Ask for the words to look for."""
 
@@ -71,23 +78,43 @@ def page_keyboard(
     ends = accumulate(layout(len(kept)), initial=0)
     rows = [row for begin, end in pairwise(ends) if (row := [button for some in numbers[begin:end] for button in some])]
     search = _button(label("button.find"), SearchButton())
+    stars = [] if FAVOURITE in find.split() else [_button(label("button.favourites"), FavouritesButton(notice=notice))]
     before = [_button("«", PageButton(notice=notice, page=page - 1))] if page > 1 else []
     after = [_button("»", PageButton(notice=notice, page=page + 1))] if page < pages else []
-    rows.append([*before, search, *after])
+    rows.append([*before, search, *stars, *after])
     if find:
         rows.append([_button(label("button.all-pictures"), PageButton(notice="", page=1))])
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
 
 def card_keyboard(
-    job: Job, pictures: Sequence[Picture], index: int, back: str, label: Callable[[str], str], lanes: Collection[str] | None
+    job: Job,
+    pictures: Sequence[Picture],
+    index: int,
+    back: str,
+    label: Callable[[str], str],
+    lanes: Collection[str] | None,
+    kin: Sequence[Sequence[InlineKeyboardButton]] = (),
 ) -> InlineKeyboardMarkup:
-    """Draw the whole row of a result, and the way back to the page."""
+    """Draw the whole row of a result, the ways to its kin, and the way back to the page."""
 
     def opens(at: int) -> str:
         return CardButton(back=back, job=job.public_id, index=at).pack()
 
-    rows = result.keyboard(job, pictures, index, label, lanes, opens).inline_keyboard
+    rows = [*result.keyboard(job, pictures, index, label, lanes, opens, back).inline_keyboard, *map(list, kin)]
+    return InlineKeyboardMarkup(inline_keyboard=[*rows, [_button(label("button.history"), PageButton(notice=back, page=0))]])
+
+
+def upload_keyboard(
+    picture: Picture,
+    kin: Sequence[Sequence[InlineKeyboardButton]],
+    back: str,
+    family: str,
+    label: Callable[[str], str],
+    lanes: Collection[str] | None,
+) -> InlineKeyboardMarkup:
+    """Draw the card of a picture that was sent: what can be made of it, and what was made of it."""
+    rows = [*edits.rows(picture.public_id, family, lanes, label), *map(list, kin)]
     return InlineKeyboardMarkup(inline_keyboard=[*rows, [_button(label("button.history"), PageButton(notice=back, page=0))]])
 
 
@@ -96,7 +123,7 @@ async def history(
     message: Message, command: CommandObject, actor: Actor, count_pictures: CountPictures, say: Say, screen: Screen, family: str
 ) -> None:
     """`/history`, `/history 3` (a page), `/history red star` (a search)."""
-    asked = clean_prompt(command.args or "")
+    asked = clean_prompt(command.args or "").replace("\ufe0f", "")  # that a phone writes behind a star
     page, find = (int(asked), "") if asked.isdecimal() and len(asked) < 10 else (1, asked)
     await _show(actor, page, find, count_pictures, say, screen, family)
 
@@ -117,9 +144,25 @@ async def turn_page(
     await _show(actor, page, str(shown.get("find", "")), count_pictures, say, screen, family, edit=True)
 
 
+@router.callback_query(FavouritesButton.filter())
+async def favourites(
+    query: CallbackQuery,
+    callback_data: FavouritesButton,
+    actor: Actor,
+    find_screen: FindScreen,
+    count_pictures: CountPictures,
+    say: Say,
+    screen: Screen,
+    family: str,
+) -> None:
+    shown = await find_screen(actor.user, callback_data.notice)
+    find = " ".join([FAVOURITE, *(word for word in str(shown.get("find", "")).split() if word != FAVOURITE)])
+    await _show(actor, 1, find, count_pictures, say, screen, family, edit=True)
+
+
 @router.callback_query(CardButton.filter())
 async def open_card(query: CallbackQuery, callback_data: CardButton, actor: Actor, find_job: FindJob, show: Show) -> None:
-    job = await result.drawn(actor, find_job, callback_data.job, callback_data.index)
+    job = await drawn(actor, find_job, callback_data.job, callback_data.index)
     await show(actor, job, callback_data.index, callback_data.back)
 
 
@@ -162,6 +205,8 @@ async def _show(
     if count:
         page = min(max(page, 1), -(-count // PAGE))
         await screen(actor, "history.page", {"page": page, "find": find}, edit=edit)
+    elif find == FAVOURITE:
+        await say(actor, "history.no-favourites")
     elif find:
         choices = _drawable(find, family)
         await say(actor, "history.not-drawn-yet" if choices else "history.nothing-found", {"find": find}, choices)
@@ -171,6 +216,8 @@ async def _show(
 
 def _drawable(words: str, family: str) -> list[Choice]:
     """The words themselves as a button, if they can be drawn: perhaps that is what was meant."""
+    if FAVOURITE in words:
+        return []
     try:
         catalog.text_to_image(family, words, 0)
     except RequestError:

@@ -7,13 +7,13 @@ only look Latin: all of that is read. What cannot be granted as it was asked is 
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
 from engine import catalog
-from engine.requests import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, TextToImage, clean_prompt
+from engine.requests import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, Request, TextToImage, clean_prompt
 from storage.domain import Remark
 
 _SPELLED: Mapping[str, tuple[str, ...]] = {
@@ -30,6 +30,7 @@ _SPELLED: Mapping[str, tuple[str, ...]] = {
     "base": ("base",),
 }
 _NAMES = {spelling: name for name, spellings in _SPELLED.items() for spelling in spellings}
+TOLD = {"no": "negative_prompt", "steps": "num_inference_steps", "cfg": "guidance_scale"}  # what only a careful sampler hears
 _BARE = frozenset({"raw", "flash", "base"})  # without a value
 _SHORTHANDS = ("flash", "base")  # of --engine; not listed
 _ENGINES = {
@@ -199,6 +200,21 @@ def read(text: str, family: str, seed: int, size: catalog.Size, pictures: int, l
     return Asked(request, tuple(reading.echo(request)), "raw" in reading.flags)
 
 
+def edited(text: str, request: Request, seed: int, lanes: Collection[str] | None) -> tuple[dict[str, Any], tuple[Remark, ...]]:
+    """What a message changes in a request that is about a picture: words, seed, what its sampler is told.
+
+    Raises: ParameterError.
+    """
+    typed, known = parse(text), {field.name for field in fields(request)}
+    possible = {"seed", *(name for name, field in TOLD.items() if field in known)}
+    for flag in typed.flags:
+        if flag.name not in possible:
+            raise _unknown(flag, typed, request.family)
+    reading = _Reading(typed, request.family, lanes)
+    values = {"prompt": typed.words, "seed": reading.whole("seed", seed, 0, MAX_SEED), **reading.told()}
+    return values, tuple(reading.changed)
+
+
 class _Reading:
     """Turns parameters into values of a request, and remembers what has to be said of them. Of two alike the last one counts."""
 
@@ -266,6 +282,10 @@ class _Reading:
 
     def care(self) -> dict[str, Any]:
         """The sampler, and what it is told; only the careful one can be told anything."""
+        return self.told() | {"flash": self._flash([f"--{name}" for name in TOLD if name in self.flags])}
+
+    def told(self) -> dict[str, Any]:
+        """What the careful sampler is told."""
         values: dict[str, Any] = {}
         if "no" in self.flags:
             if not self.flags["no"].value:
@@ -275,7 +295,7 @@ class _Reading:
             values["num_inference_steps"] = self.whole("steps", 0, 1, MAX_STEPS)
         if "cfg" in self.flags:
             values["guidance_scale"] = self.number("cfg", 0, int(MAX_GUIDANCE))
-        return values | {"flash": self._flash([f"--{name}" for name in ("no", "steps", "cfg") if name in self.flags])}
+        return values
 
     def _flash(self, told: list[str]) -> bool:
         wanted = self._engine()

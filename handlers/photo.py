@@ -5,15 +5,15 @@ from collections.abc import Collection
 from aiogram import F, Router
 from aiogram.dispatcher.event.bases import SkipHandler
 from aiogram.fsm.context import FSMContext
-from aiogram.types import CallbackQuery, Message
+from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
 from engine.requests import RequestError
 from handlers import edits, mix, ways
 from handlers.asking import picture_asked_about
-from handlers.editing import OFFER, EditButton
+from handlers.editing import OFFER, EditButton, Label
 from handlers.filters import picture as a_picture
 from handlers.filters import private
-from handlers.ports import Actor, FindPicture, OfferAlbum, Screen, Submit, TakePicture
+from handlers.ports import Actor, FindPicture, OfferAlbum, Recognise, Screen, Submit, TakePicture
 from handlers.sent import sent
 from storage.domain import Picture
 
@@ -51,6 +51,7 @@ async def photo(
     actor: Actor,
     take_picture: TakePicture,
     offer_album: OfferAlbum,
+    recognise: Recognise,
     screen: Screen,
     submit: Submit,
     family: str,
@@ -67,10 +68,19 @@ async def photo(
         request = ways.understood(family, lanes, picture, file.caption) if file.caption else None
     except RequestError:  # words that came with a forwarded picture, say; it is the picture that was sent
         request = None
-    if request is None:
-        await offer(actor, picture, screen)
-    else:
+    if request is not None:
         await submit(actor.wish(), request, picture)
+    elif known := await recognise(picture):
+        await screen(actor, "photo.known", {"picture": known.public_id, "sent": picture.public_id})
+    else:
+        await offer(actor, picture, screen)
+
+
+def known_keyboard(rows: InlineKeyboardMarkup, sent_one: str, label: Label) -> InlineKeyboardMarkup:
+    """Draw the row of a picture that is known again, and the way to what was sent, as if it were new."""
+    data = EditButton(action=OFFER, picture=sent_one).pack()
+    new = [InlineKeyboardButton(text=label("button.as-new"), callback_data=data)]
+    return InlineKeyboardMarkup(inline_keyboard=[*rows.inline_keyboard, new])
 
 
 async def offer(actor: Actor, picture: Picture, screen: Screen) -> None:

@@ -108,6 +108,48 @@ class FindParent(Protocol):
     async def __call__(self, job: Job) -> Picture | None: ...
 
 
+class FindDrawn(Protocol):
+    """Picture `index` (from 1) of a job. Raises: Refused if there is none, which may have been withheld."""
+
+    async def __call__(self, job: Job, index: int) -> Picture: ...
+
+
+class FindNamed(Protocol):
+    """This person's picture of a name, however that is spelled; None if it is not theirs or not there."""
+
+    async def __call__(self, user: User, name: str) -> Picture | None: ...
+
+
+class FindNewest(Protocol):
+    """This person's newest picture; None before the first."""
+
+    async def __call__(self, user: User) -> Picture | None: ...
+
+
+class FindOrigin(Protocol):
+    """What a picture was made from. Raises: Refused when that is gone, or when it was made from none."""
+
+    async def __call__(self, picture: Picture) -> Picture: ...
+
+
+class Recognise(Protocol):
+    """The drawn picture of the same person that a sent one shows; None if there is none."""
+
+    async def __call__(self, picture: Picture) -> Picture | None: ...
+
+
+class Favour(Protocol):
+    """Put picture `index` (from 1) of a job among its person's favourites, or take it out. Raises: Refused if there is none."""
+
+    async def __call__(self, job: Job, index: int, favourite: bool) -> None: ...
+
+
+class ShowCard(Protocol):
+    """Owe the person a picture's card; `back` puts it in the place of the message that was pressed, as in `Show`."""
+
+    async def __call__(self, actor: Actor, picture: Picture, back: str | None = None) -> None: ...
+
+
 class OfferAlbum(Protocol):
     """Owe the person one answer to a whole album, a moment after its last picture."""
 

@@ -8,10 +8,11 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
 from engine import catalog
-from engine.requests import Request, TextToImage, Upscale, from_json, new_seed
-from handlers import edits, report, upscale, ways, wording
+from engine.requests import TextToImage, Upscale, from_json, new_seed
+from handlers import edits, favourites, lineage, remix, report, upscale, ways, wording
+from handlers.opened import as_before, drawn, opened, shown
 from handlers.ports import Actor, FindJob, FindParent, FindSeed, SendFile, Show, Submit, Toast
-from storage.domain import Job, Picture, Refused, Wish, Writing
+from storage.domain import Job, Picture, Refused
 
 router = Router(name=__name__)
 
@@ -31,10 +32,12 @@ def keyboard(
     label: Callable[[str], str],
     lanes: Collection[str] | None = None,
     opens: Callable[[int], str] | None = None,
+    back: str | None = None,
 ) -> InlineKeyboardMarkup:
     """Draw the buttons of a result of which picture `index` is open: what can be made of that one comes last.
 
     lanes: those that are served; None for all of the family's.  opens: makes other data for the buttons 1…n.
+    back: of a card, what its way back names.
     """
     count = len(pictures)
 
@@ -60,7 +63,16 @@ def keyboard(
         last.insert(0, button(label("button.careful"), "careful", index))
     rows.append([*last, *ways.button(job, request.family, lanes, label)])
     rows += wording.rows(job, index, lanes, label)
-    if index and job.chat_id > 0:  # what asks back is for a private chat
+    if job.chat_id > 0:  # what asks back, or is one's own, is for a private chat
+        again = remix.button(job, request, index, label)
+        star = [favourites.button(job, pictures[index - 1], index, back, label)] if index else []
+        undo = (
+            [lineage.origin_button(pictures[index - 1], label)]
+            if index and back is None and pictures[index - 1].parent_id
+            else []
+        )
+        rows += [row for row in ([*star, *again], undo) if row]
+    if index and job.chat_id > 0:
         rows += edits.rows(pictures[index - 1].public_id, request.family, lanes, label)
     rows.append([report.button(job.public_id, index, label)])
     return InlineKeyboardMarkup(inline_keyboard=rows)
@@ -99,7 +111,7 @@ async def again(
     """The same wish with a new seed."""
     job = await find_job(actor.user, callback_data.job)
     request = replace(from_json(job.drawing), **{"seed": new_seed()})
-    done = await submit(_as_before(actor.wish(f"again:{job.public_id}"), job), request, await find_parent(job))
+    done = await submit(as_before(actor.wish(f"again:{job.public_id}"), job), request, await find_parent(job))
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
@@ -116,7 +128,7 @@ async def same_seed(
     """The same wish with the same seed: the open picture alone, or all of them."""
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
     request = await shown(job, callback_data.index, find_seed)
-    wish = _as_before(actor.wish(f"same{callback_data.index}:{job.public_id}"), job)
+    wish = as_before(actor.wish(f"same{callback_data.index}:{job.public_id}"), job)
     done = await submit(wish, request, await find_parent(job))
     return Toast("toast.drawing" if done.created else "toast.already")
 
@@ -139,40 +151,5 @@ async def draw_carefully(
     if not isinstance(request, TextToImage):
         raise Refused("refused.not-found")
     request = replace(request, flash=False)
-    done = await submit(_as_before(actor.wish(f"careful{callback_data.index}:{job.public_id}"), job), request)
+    done = await submit(as_before(actor.wish(f"careful{callback_data.index}:{job.public_id}"), job), request)
     return Toast("toast.drawing" if done.created else "toast.already")
-
-
-async def opened(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
-    """Find this person's job, if it has such a picture. Raises: Refused."""
-    job = await find_job(actor.user, public_id)
-    if job.asks or not 0 <= index <= from_json(job.drawing).pictures - len(job.withheld):
-        raise Refused("refused.not-found")
-    return job
-
-
-async def drawn(actor: Actor, find_job: FindJob, public_id: str, index: int) -> Job:
-    """Find this person's job, if it has such a picture and that was drawn; the button may be forged. Raises: Refused."""
-    job = await opened(actor, find_job, public_id, index)
-    if job.rendered_at is None:
-        raise Refused("refused.not-found")
-    return job
-
-
-def _as_before(wish: Wish, job: Job) -> Wish:
-    """The wish for a job's words once more: they are known, or, where none were written yet, they are written first."""
-    if job.then is None:
-        return replace(wish, writing=Writing(), wording=job.wording)
-    return replace(wish, writing=replace(job.then.writing, kinds=(job.kind, *job.then.writing.kinds)), wording=job.wording)
-
-
-async def shown(job: Job, index: int, find_seed: FindSeed) -> Request:
-    """The request behind what is shown: one picture of it, or (index 0) all. Raises: Refused."""
-    request = from_json(job.drawing)
-    if not index:
-        return request
-    seed = await find_seed(job, index)
-    if seed is None:
-        raise Refused("refused.not-found")
-    alone = {"num_images_per_prompt": 1} if request.pictures > 1 else {}
-    return replace(request, **{"seed": seed, **alone})

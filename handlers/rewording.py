@@ -9,8 +9,9 @@ from aiogram.fsm.state import State, StatesGroup
 from aiogram.types import CallbackQuery, Message
 
 from engine.requests import Request, TextToImage, clean_prompt, from_json
-from handlers import phrases, result, wording
+from handlers import phrases, wording
 from handlers.filters import private, words
+from handlers.opened import drawn, shown
 from handlers.ports import Actor, Ask, ChangeSettings, FindJob, FindSeed, Screen, Submit, Toast
 from handlers.wording import AskButton, ReadingButton, WordsButton
 from storage.domain import Job, Refused, Wording, Writing
@@ -96,7 +97,7 @@ async def ask_what_was_meant(
     find_job: FindJob,
     ask: Ask,
 ) -> Toast | None:
-    job = await result.drawn(actor, find_job, callback_data.job, callback_data.index)
+    job = await drawn(actor, find_job, callback_data.job, callback_data.index)
     if job.wording is None or job.wording.understood is None:
         raise Refused("refused.not-found")
     about = {"job": job.public_id, "index": callback_data.index, "understood": job.wording.understood}
@@ -202,8 +203,8 @@ async def _shown(
     actor: Actor, button: WordsButton | ReadingButton, find_job: FindJob, find_seed: FindSeed
 ) -> tuple[Job, TextToImage]:
     """Find this person's result, and the request behind what is shown of it. Raises: Refused."""
-    job = await result.drawn(actor, find_job, button.job, button.index)
-    request: Request = await result.shown(job, button.index, find_seed)
+    job = await drawn(actor, find_job, button.job, button.index)
+    request: Request = await shown(job, button.index, find_seed)
     if not isinstance(request, TextToImage):
         raise Refused("refused.not-found")
     return job, request

@@ -8,6 +8,7 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
 from engine.requests import from_json, new_seed
+from handlers.opened import as_before
 from handlers.ports import Actor, Appeal, FindJob, FindParent, Submit, Toast
 from storage.domain import Refused
 
@@ -52,7 +53,7 @@ async def another_seed(
     request = from_json(job.params)
     fewer = {"num_images_per_prompt": len(job.withheld)} if request.pictures > 1 else {}
     request = replace(request, **{"seed": new_seed(), **fewer})
-    done = await submit(actor.wish(f"seed:{job.public_id}"), request, await find_parent(job))
+    done = await submit(as_before(actor.wish(f"seed:{job.public_id}"), job), request, await find_parent(job))
     return Toast("toast.drawing" if done.created else "toast.already")
 
 

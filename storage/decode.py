@@ -1,4 +1,4 @@
-"""`python -m storage.decode FILE PNG`: one uploaded picture, whatever it is, to plain pixels, in a process that may die of it.
+"""`python -m storage.decode FILE PNG SMALL`: an uploaded picture, of whatever kind, as plain pixels; this process may die of it.
 
 Nothing of the file but its pixels goes on: they come out upright, in sRGB, eight bits a channel, transparent parts on white.
 The process says one line of JSON: {"width": W, "height": H} or {"refused": REASON, ...} with what a sentence about it needs.
@@ -21,6 +21,7 @@ LARGEST_RATIO = 20
 FORMATS = ("JPEG", "PNG", "WEBP")
 MEMORY = 1024**3  # bytes of address space
 CPU_S = 5
+SMALL_SIDE = 256  # pixels at most of the small copy
 _DEPTH = 257  # from 16 bits to 8
 _DAMAGE = (
     OSError,
@@ -131,12 +132,15 @@ def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
     return converted
 
 
-def _answer(source: Path, target: Path) -> dict[str, Any]:
+def _answer(source: Path, target: Path, small: Path) -> dict[str, Any]:
     try:
         with source.open("rb") as file:
             picture = decode(file.read(LARGEST_FILE + 1))
         picture.info.clear()
         picture.save(target, "PNG", compress_level=1)
+        factor = min(1.0, SMALL_SIDE / max(picture.size))
+        sides = [max(1, round(factor * side)) for side in picture.size]
+        picture.resize((sides[0], sides[1]), Image.Resampling.BILINEAR).save(small, "PNG", compress_level=1)
     except Refused as refused:
         return {"refused": refused.reason, **refused.values}
     except MemoryError:
@@ -146,11 +150,11 @@ def _answer(source: Path, target: Path) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """Decode one file under limits that the kernel keeps."""
-    source, target = map(Path, arguments)
+    source, target, small = map(Path, arguments)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    print(json.dumps(_answer(source, target)))
+    print(json.dumps(_answer(source, target, small)))
     return 0
 
 

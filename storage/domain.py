@@ -241,12 +241,21 @@ class Submitted:
 
 
 @dataclass(frozen=True)
+class Likeness:
+    """How a picture looks: a code, by which many are searched at once, and a proof, by which two are compared."""
+
+    code: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True)
 class NewPicture:
     ordinal: int
     media_id: str
     seed: int
     width: int
     height: int
+    likeness: Likeness | None = None
 
 
 @dataclass(frozen=True)
@@ -265,6 +274,8 @@ class Picture:
     created_at: float
     caption: str | None = None
     mask_id: str | None = None
+    name: str = ""
+    favourite: bool = False
 
 
 MASK_CHANGES = ("grow", "shrink", "invert")
@@ -285,10 +296,14 @@ class NewUpload:
     height: int
     album: str | None = None
     caption: str | None = None
+    likeness: Likeness | None = None
 
 
 UPLOAD = "upload"
 """The operation of a picture that nobody drew."""
+
+FAVOURITE = "⭐"
+"""Among the words of a search: favourites alone."""
 
 
 @dataclass(frozen=True)

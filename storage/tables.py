@@ -158,7 +158,12 @@ class PictureRow(Base):
     """A result or an upload; lineage is `parent_id`, history is a query. An upload knows the message that brought it."""
 
     __tablename__ = "picture"
-    __table_args__ = (UniqueConstraint("job_id", "ordinal"), Index(None, "user_id", "id"), Index(None, "chat_id", "message_id"))
+    __table_args__ = (
+        UniqueConstraint("job_id", "ordinal"),
+        Index(None, "user_id", "id"),
+        Index(None, "user_id", "name"),
+        Index(None, "chat_id", "message_id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(16), unique=True)
@@ -179,14 +184,28 @@ class PictureRow(Base):
     album: Mapped[str | None] = mapped_column(String(64))
     caption: Mapped[str | None] = mapped_column(Text)
     mask_id: Mapped[str | None] = mapped_column(String(MEDIA_ID_LENGTH))
+    name: Mapped[str | None] = mapped_column(String(12))  # what its person calls it; see `storage.names`
     created_at: Mapped[float]
 
     def to_picture(self) -> Picture:
         return Picture(
             self.id, self.public_id, self.user_id, self.job_id, self.ordinal, self.media_id, self.seed,
             self.width, self.height, self.parent_id, self.operation, self.created_at, self.caption,
-            self.mask_id,
+            self.mask_id, self.name or "", self.favourite,
         )  # fmt: skip
+
+
+class LikenessRow(Base):
+    """How a picture looks, small: by this it is known again when its person sends it. `drawn` is False for what they sent."""
+
+    __tablename__ = "likeness"
+    __table_args__ = (Index(None, "user_id", "drawn"),)
+
+    picture_id: Mapped[int] = mapped_column(ForeignKey("picture.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    drawn: Mapped[bool]
+    code: Mapped[bytes] = mapped_column(LargeBinary)
+    proof: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class TelegramFileRow(Base):

@@ -19,11 +19,12 @@ _AT_ONCE = 2  # each may take a gigabyte
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture as it was stored: its media id and its size in pixels."""
+    """A picture as it was stored: its media id and its size in pixels. small: a small copy of it, PNG."""
 
     media_id: str
     width: int
     height: int
+    small: bytes
 
 
 class Uploads:
@@ -40,7 +41,8 @@ class Uploads:
         """
         async with self.plain(file) as (plain, (width, height)):
             media_id = await asyncio.to_thread(lambda: self._media.put(plain.read_bytes(), ".png"))
-        return Upload(media_id, width, height)
+            small = await asyncio.to_thread(_small(plain).read_bytes)
+        return Upload(media_id, width, height, small)
 
     @asynccontextmanager
     async def plain(self, file: Path) -> AsyncIterator[tuple[Path, tuple[int, int]]]:
@@ -52,9 +54,14 @@ class Uploads:
             yield plain, size
 
 
+def _small(plain: Path) -> Path:
+    """Where the small copy of a decoded file lies."""
+    return plain.with_suffix(".small.png")
+
+
 async def decoded(source: Path, target: Path) -> tuple[int, int]:
-    """Decode `source` into the PNG file `target` and return its width and height. Raises: BadUpload."""
-    command = (sys.executable, "-m", "storage.decode", str(source), str(target))
+    """Decode `source` into the PNG file `target`, with a small copy beside it; return its width and height. Raises: BadUpload."""
+    command = (sys.executable, "-m", "storage.decode", str(source), str(target), str(_small(target)))
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=Path(__file__).parent.parent,

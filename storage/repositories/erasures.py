@@ -24,6 +24,7 @@ from storage.tables import (
     ErasureRow,
     InboxRow,
     JobRow,
+    LikenessRow,
     NoticeRow,
     PauseRow,
     PictureRow,
@@ -133,6 +134,7 @@ class ErasureRepository:
         await self._run(update(PictureRow).where(*others).values(parent_id=None))
         started = JobRow.user_id != user_id, JobRow.state.in_(ACTIVE), JobRow.parent_picture_id.in_(pictures)
         await self._run(update(JobRow).where(*started).values(parent_picture_id=None))
+        await self._run(delete(LikenessRow).where(LikenessRow.user_id == user_id))
         await self._run(delete(PictureRow).where(PictureRow.user_id == user_id))
         await self._run(delete(JobRow).where(JobRow.user_id == user_id))
         await self._forget_words(erasure.bot_id, telegram_id)

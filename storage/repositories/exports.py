@@ -18,6 +18,7 @@ class OwnPicture:
 
     id: int
     public_id: str
+    name: str
     media_id: str
     job: str | None
     job_id: int | None
@@ -56,8 +57,8 @@ class ExportRepository:
         )
         return [
             OwnPicture(
-                row.id, row.public_id, row.media_id, job, row.job_id, row.ordinal, made_from, row.operation, row.seed,
-                row.width, row.height, row.favourite, row.caption, row.created_at,
+                row.id, row.public_id, row.name or "", row.media_id, job, row.job_id, row.ordinal, made_from, row.operation,
+                row.seed, row.width, row.height, row.favourite, row.caption, row.created_at,
             )
             for row, job, made_from in rows
         ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.domain import UPLOAD, Kept
+from storage.domain import FAVOURITE, UPLOAD, Kept
 from storage.tables import JobRow, PictureRow
 
 
@@ -40,5 +40,7 @@ class HistoryRepository:
 
 
 def _mine(user_id: int, find: str) -> list[Any]:
-    terms = [PictureRow.words.contains(word, autoescape=True) for word in searchable(find).split()]
-    return [PictureRow.user_id == user_id, PictureRow.operation != UPLOAD, *terms]
+    said = searchable(find).split()
+    terms = [PictureRow.words.contains(word, autoescape=True) for word in said if word != FAVOURITE]
+    stars = [PictureRow.favourite.is_(True)] if FAVOURITE in said else []
+    return [PictureRow.user_id == user_id, PictureRow.operation != UPLOAD, *stars, *terms]

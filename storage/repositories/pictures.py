@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage.database import db_now
 from storage.domain import UPLOAD, Job, NewPicture, NewUpload, Picture, new_public_id
 from storage.errors import NotFound
+from storage.names import LONGEST, SHORTEST, free_name, whole_name
 from storage.repositories.history import searchable
+from storage.repositories.likenesses import LikenessRepository
 from storage.tables import DeliveryRow, JobRow, NoticeRow, PictureRow, TelegramFileRow
 
 
@@ -22,15 +24,21 @@ class PictureRepository:
         now = (await self._session.scalar(select(db_now()))) or 0.0
         said = job.wording.said if job.wording else ""
         words = searchable(f"{json.loads(job.params).get('prompt', '')} {said}".strip())
-        for new in pictures:
-            self._session.add(
-                PictureRow(
-                    public_id=new_public_id(), user_id=job.user_id, job_id=job.id, ordinal=new.ordinal,
-                    media_id=new.media_id, seed=new.seed, width=new.width, height=new.height,
-                    parent_id=job.parent_picture_id, operation=job.kind, words=words, created_at=now,
-                )
-            )  # fmt: skip
+        ids = [new_public_id() for _ in pictures]
+        names = await self._free_names(job.user_id, ids)
+        rows = [
+            PictureRow(
+                public_id=public_id, name=name, user_id=job.user_id, job_id=job.id, ordinal=new.ordinal,
+                media_id=new.media_id, seed=new.seed, width=new.width, height=new.height,
+                parent_id=job.parent_picture_id, operation=job.kind, words=words, created_at=now,
+            )
+            for new, public_id, name in zip(pictures, ids, names, strict=True)
+        ]  # fmt: skip
+        self._session.add_all(rows)
         await self._session.flush()
+        for row, new in zip(rows, pictures, strict=True):
+            if new.likeness is not None:
+                await LikenessRepository(self._session).add(row.to_picture(), new.likeness)
 
     async def add_upload(self, new: NewUpload) -> Picture:
         """Store a picture that a person sent; the same message brings it once."""
@@ -38,14 +46,41 @@ class PictureRepository:
         row = await self._session.scalar(select(PictureRow).where(*at))
         if row is None:
             now = (await self._session.scalar(select(db_now()))) or 0.0
+            public_id = new_public_id()
+            (name,) = await self._free_names(new.user_id, [public_id])
             row = PictureRow(
-                public_id=new_public_id(), user_id=new.user_id, job_id=None, ordinal=0, media_id=new.media_id, seed=0,
+                public_id=public_id, name=name, user_id=new.user_id, job_id=None, ordinal=0, media_id=new.media_id, seed=0,
                 width=new.width, height=new.height, parent_id=None, operation=UPLOAD, words=searchable(new.caption or ""),
                 chat_id=new.chat_id, message_id=new.message_id, album=new.album, caption=new.caption, created_at=now,
             )  # fmt: skip
             self._session.add(row)
             await self._session.flush()
+            if new.likeness is not None:
+                await LikenessRepository(self._session).add(row.to_picture(), new.likeness)
         return row.to_picture()
+
+    async def _free_names(self, user_id: int, public_ids: Sequence[str]) -> list[str]:
+        """Names for new pictures. Two jobs that end in one moment may take the same: the newer picture then answers to it."""
+        whole = [whole_name(public_id) for public_id in public_ids]
+        possible = [each[:length] for each in whole for length in range(SHORTEST, LONGEST + 1)]
+        query = select(PictureRow.name).where(PictureRow.user_id == user_id, PictureRow.name.in_(possible))
+        taken = {str(name) for name in await self._session.scalars(query)}
+        names: list[str] = []
+        for public_id in public_ids:
+            names.append(free_name(public_id, taken.union(names)))
+        return names
+
+    async def named(self, name: str, user_id: int) -> Picture:
+        """Return this person's picture of that name. Raises: NotFound; somebody else's is as absent as none."""
+        where = PictureRow.user_id == user_id, PictureRow.name == name
+        row = await self._session.scalar(select(PictureRow).where(*where).order_by(PictureRow.id.desc()).limit(1))
+        if row is None:
+            raise NotFound(f"picture {name}")
+        return row.to_picture()
+
+    async def set_favourite(self, picture: Picture, favourite: bool) -> None:
+        """Put a picture among its person's favourites, or take it out."""
+        await self._session.execute(update(PictureRow).where(PictureRow.id == picture.id).values(favourite=favourite))
 
     async def get(self, picture_id: int) -> Picture | None:
         row = await self._session.get(PictureRow, picture_id)
@@ -79,13 +114,13 @@ class PictureRepository:
         delivered = select(DeliveryRow.job_id).join(JobRow, JobRow.id == DeliveryRow.job_id)
         delivered = delivered.where(JobRow.chat_id == chat_id, DeliveryRow.message_id == message_id)
         here = and_(*sent) | PictureRow.job_id.in_(shown) | PictureRow.job_id.in_(delivered)
-        about = await self._session.scalar(
-            select(NoticeRow.params).where(
-                NoticeRow.user_id == user_id, NoticeRow.chat_id == chat_id, NoticeRow.message_id == message_id
-            )
-        )
-        if about and (named := json.loads(about).get("picture")):
+        own = NoticeRow.user_id == user_id, NoticeRow.chat_id == chat_id, NoticeRow.message_id == message_id
+        about = (await self._session.execute(select(NoticeRow.params, NoticeRow.job_id).where(*own))).first()
+        params = json.loads(about.params) if about else {}
+        if named := params.get("picture"):
             here |= PictureRow.public_id == str(named)
+        elif about and about.job_id is not None and params.get("index"):  # a card, in a message of its own
+            here |= and_(PictureRow.job_id == about.job_id, PictureRow.ordinal == int(params["index"]) - 1)
         rows = await self._session.scalars(
             select(PictureRow).where(PictureRow.user_id == user_id, here).order_by(PictureRow.job_id, PictureRow.ordinal)
         )

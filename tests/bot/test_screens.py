@@ -34,7 +34,7 @@ async def test_a_page_shows_the_newest_nine(post: Post) -> None:
     page = await _shows(post, "history.page", page=1, find="")
     assert page.photo_size == (1016, 1016)
     assert "12 pictures · page 1 of 2" in page.text
-    assert page.labels == [*"123456789", "🔎 Find", "»"]
+    assert page.labels == [*"123456789", "🔎 Find", "⭐ Favourites", "»"]
     picture = Image.open(io.BytesIO(page.photo))
     assert picture.getpixel((174, 174)) == pytest.approx((255, 0, 0), abs=8)  # the first of the newest four
     assert picture.getpixel((508, 174)) == pytest.approx((0, 255, 0), abs=8)
@@ -47,7 +47,7 @@ async def test_the_last_page_takes_the_place_of_the_first_and_of_any_beyond_it(p
     for number in (2, 99):
         page = await _shows(post, "history.page", page, page=number, find="")
         assert "page 2 of 2" in page.text
-        assert page.labels == ["1", "2", "3", "«", "🔎 Find"]
+        assert page.labels == ["1", "2", "3", "«", "🔎 Find", "⭐ Favourites"]
         assert page.photo_size == (1016, 348)
 
 
@@ -79,7 +79,7 @@ async def test_a_search_says_what_it_found_and_leads_back_to_all(post: Post) -> 
     assert not page.has_photo, "nothing is found, and nothing is shown"
     page = await _shows(post, "history.page", page=1, find="RED circle")
     assert "RED circle\n1 picture found" in page.text
-    assert page.labels == ["1", "🔎 Find", "▦ All pictures"]
+    assert page.labels == ["1", "🔎 Find", "⭐ Favourites", "▦ All pictures"]
 
 
 async def test_a_picture_that_was_drawn_but_not_delivered_is_in_the_history(post: Post) -> None:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 KEY = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
 NO_WORDS = {
     "engine.flash", "button.language-en", "history.date", "queue.line", "button.cancel-numbered", "status.asked", "asked.size",
-    "asked.cfg", "button.up2", "button.up4",
+    "asked.cfg", "button.up2", "button.up4", "result.name", "tree.way",
 }  # fmt: skip
 NO_TEXT = "job.failed"  # a notice's key; its text is one of `failed.`
 

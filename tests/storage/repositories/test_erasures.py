@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from storage.domain import JobState, NewNotice, NewPicture, NewUpload, SendState, User
+from storage.domain import JobState, Likeness, NewNotice, NewPicture, NewUpload, SendState, User
 from storage.repositories.dialogs import DialogRepository
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.inbox import InboxRepository
@@ -39,7 +39,9 @@ async def lives(store: Store, telegram_id: int, first_update: int) -> User:
     async with store.database.begin() as session:
         await JobRepository(session).rendered(running, "toy", "00" * 32)
         pictures = PictureRepository(session)
-        await pictures.add_results(running, [NewPicture(0, media_id(of=telegram_id, number=0), 7, 128, 128)])
+        await pictures.add_results(
+            running, [NewPicture(0, media_id(of=telegram_id, number=0), 7, 128, 128, Likeness(b"code", b"proof"))]
+        )
         (picture,) = await pictures.of_job(job.id)
         await pictures.remember_thumbnails(user.id, {picture.id: media_id(of=telegram_id, number=1)})
         await pictures.remember_mask(picture.id, media_id(of=telegram_id, number=2))

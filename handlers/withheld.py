@@ -31,10 +31,12 @@ def ways(categories: Collection[str]) -> tuple[str, ...]:
 
 
 def keyboard(job: str, actions: Collection[str], label: Callable[[str], str]) -> InlineKeyboardMarkup:
-    """Draw a button for each of some ways."""
+    """Draw a button for each of some ways, one below the other: their words are long."""
     words = {"seed": label("button.other-seed"), "appeal": label("button.appeal")}
-    row = [InlineKeyboardButton(text=words[each], callback_data=WithheldButton(action=each, job=job).pack()) for each in actions]
-    return InlineKeyboardMarkup(inline_keyboard=[row])
+    data = {each: WithheldButton(action=each, job=job).pack() for each in actions}
+    return InlineKeyboardMarkup(
+        inline_keyboard=[[InlineKeyboardButton(text=words[each], callback_data=data[each])] for each in actions]
+    )
 
 
 @router.callback_query(WithheldButton.filter(F.action == "seed"))

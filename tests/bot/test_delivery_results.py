@@ -249,7 +249,7 @@ async def test_a_result_outlives_a_media_store_that_is_away(post: Post, monkeypa
 async def test_a_result_that_telegram_refuses_ends_with_a_refund_and_a_word(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     job = await post.drawn()
     await post.turn()
-    monkeypatch.setattr("bot.results.as_sheet", lambda *_: b"no picture")
+    monkeypatch.setattr("bot.views.as_sheet", lambda *_: b"no picture")
     await post.turns(3)
     assert "IMAGE_PROCESS_FAILED" in post.box.ledger.refused[0].error
     now = await post.store.get(job)

@@ -371,8 +371,8 @@ def database() -> Iterator[QuickDatabase]:
 @pytest.fixture
 def no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are their job's name here; progress is shown at every look."""
-    monkeypatch.setattr("bot.results.as_photo", lambda data: data)
-    monkeypatch.setattr("bot.delivery._PROGRESS_S", 0.0)
+    monkeypatch.setattr("bot.views.as_photo", lambda data: data)
+    monkeypatch.setattr("bot.news._PROGRESS_S", 0.0)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def test_a_photo_with_the_forbidden_sign_comes_back_as_a_card(
     eve = new_person()
     await eve.says("/start")
     await eve.sees_text("Hi")
-    for button in card.buttons[0]:
+    for (button,) in card.buttons:
         assert "not yours" in (await (await eve.presses_data(str(button["callback_data"]))).answered()).text
     for said in ("Человек нарисует её заново", "Об этом вы уже написали"):
         answer = await (await boris.presses("Судья ошибся", card.id)).answered()

@@ -201,4 +201,5 @@ def _final(message: Shown) -> bool:
     """Whether a message ends a wait: anything but a status, which bears the cancel button or says that it stops."""
     datas = [str(button.get("callback_data")) for row in message.buttons for button in row]
     waiting = any(data.startswith(f"{CancelButton.__prefix__}:") for data in datas)
-    return not (waiting or message.text.startswith("⏳"))
+    news = message.text.startswith("⏳") or message.text.endswith("↑")  # it stops; it is ready, above
+    return not (waiting or news)

@@ -6,6 +6,7 @@ import zipfile
 from typing import Any
 
 from sandbox.shown import Shown
+from storage.domain import Remark, Wording
 from tests.bot.post import Post
 
 
@@ -50,6 +51,17 @@ async def test_what_is_too_much_for_one_file_comes_in_several(post: Post) -> Non
     for each in files:
         assert pictures(each) == sorted(picture["file"] for picture in each["lineage.json"])
         assert {picture["recipe"] for picture in each["lineage.json"]} <= {recipe["id"] for recipe in each["recipes.json"]}
+
+
+async def test_a_persons_own_words_are_in_it_beside_those_that_were_drawn(post: Post) -> None:
+    await post.drawn(1, wording=Wording("круг <i>", "a circle", "a red circle"), remarks=(Remark("changed.beautify-late"),))
+    await post.turns(2)
+    assert "круг <i>" in post.said[0].text
+    assert "💬 Understood as: a circle\n🪄 With more: a red circle\n☝️ Adding to your words" in post.said[0].text
+    await ask(post)
+    await post.turns(2)
+    (recipe,) = unpacked(parts(post)[0])["recipes.json"]
+    assert recipe["wording"] == {"said": "круг <i>", "understood": "a circle", "beautified": "a red circle"}
 
 
 async def test_nothing_of_anybody_elses_is_in_it(post: Post) -> None:

@@ -10,7 +10,19 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from engine.recipe import GENERATED, Recipe, RecipeError, encode, encode_like, encode_marked, form_of, is_marked, read, recipe_of
+from engine.recipe import (
+    GENERATED,
+    Recipe,
+    RecipeError,
+    encode,
+    encode_like,
+    encode_marked,
+    form_of,
+    is_marked,
+    read,
+    recipe_of,
+    stored_in,
+)
 from engine.requests import TextToImage, Variation
 
 PICTURE = Image.effect_noise((64, 48), 60).convert("RGB")
@@ -151,3 +163,9 @@ def test_damage_behind_the_pixels_is_seen(tmp_path: Path):
 
 def test_a_recipe_is_plain_data():
     assert Recipe(**RECIPE.__dict__) == RECIPE
+
+
+def test_a_recipe_is_found_in_bytes_and_none_where_there_is_none():
+    assert stored_in(encode(PICTURE, RECIPE)) == RECIPE
+    assert stored_in(encode_marked(PICTURE, "PNG")) is None
+    assert stored_in(encode(PICTURE, RECIPE)[:200]) is None

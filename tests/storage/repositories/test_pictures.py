@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from storage.domain import Job, NewPicture
+from storage.domain import Job, NewNotice, NewPicture
+from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository
 from tests.storage.made import BOT, Store
 
@@ -73,3 +74,17 @@ async def test_a_newer_file_id_takes_the_place_of_the_old_one(store: Store) -> N
             await pictures.remember_file(picture.id, BOT, "photo", file_id, "U")
     async with store.database.read() as session:
         assert await PictureRepository(session).file_id(picture.id, BOT, "photo") == "new"
+
+
+async def test_a_card_in_a_message_of_its_own_shows_its_picture(store: Store) -> None:
+    anna, eve = await store.user(), await store.user()
+    job = await store.job(anna)
+    await _drawn(store, job, 3)
+    async with store.database.begin() as session:
+        card = NewNotice(BOT, 5, "view", "card", {"index": 2, "back": ""}, anna.id, job_id=job.id)
+        await NoticeRepository(session).add(card)
+    await store.sql("UPDATE notice SET message_id = 77, state = 'sent'")
+    async with store.database.read() as session:
+        pictures = PictureRepository(session)
+        assert [picture.ordinal for picture in await pictures.under(anna.id, 5, 77)] == [1]
+        assert await pictures.under(eve.id, 5, 77) == []

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.decode import CPU_S
+from storage.decode import CPU_S, OPACITY
 from storage.errors import BadUpload
 from storage.media import MediaStore
 
@@ -26,6 +26,16 @@ class Upload:
     height: int
 
 
+@dataclass(frozen=True)
+class Plain:
+    """A decoded file: a PNG of its pixels, their size; and of one with transparent parts a grey PNG of where it is opaque."""
+
+    file: Path
+    width: int
+    height: int
+    opacity: Path | None
+
+
 class Uploads:
     """Takes pictures in, a few at once."""
 
@@ -33,27 +43,23 @@ class Uploads:
         self._media = media
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def take(self, file: Path) -> Upload:
-        """Decode a file and store its pixels as PNG.
-
-        Raises: BadUpload with the reason; MediaAway.
-        """
-        async with self.plain(file) as (plain, (width, height)):
-            media_id = await asyncio.to_thread(lambda: self._media.put(plain.read_bytes(), ".png"))
-        return Upload(media_id, width, height)
+    async def keep(self, plain: Plain) -> Upload:
+        """Store the pixels of a decoded file as PNG. Raises: MediaAway."""
+        media_id = await asyncio.to_thread(lambda: self._media.put(plain.file.read_bytes(), ".png"))
+        return Upload(media_id, plain.width, plain.height)
 
     @asynccontextmanager
-    async def plain(self, file: Path) -> AsyncIterator[tuple[Path, tuple[int, int]]]:
-        """Decode a file; inside of the block there are its pixels as PNG, and their size. Raises: BadUpload."""
+    async def plain(self, file: Path) -> AsyncIterator[Plain]:
+        """Decode a file; inside of the block there are its pixels. Raises: BadUpload."""
         with tempfile.TemporaryDirectory(prefix="kandinsky-upload-") as folder:
             plain = Path(folder) / "plain.png"
             async with self._turns:
-                size = await decoded(file, plain)
-            yield plain, size
+                found = await decoded(file, plain)
+            yield found
 
 
-async def decoded(source: Path, target: Path) -> tuple[int, int]:
-    """Decode `source` into the PNG file `target` and return its width and height. Raises: BadUpload."""
+async def decoded(source: Path, target: Path) -> Plain:
+    """Decode `source` into the PNG file `target`, in a folder of its own. Raises: BadUpload."""
     command = (sys.executable, "-m", "storage.decode", str(source), str(target))
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -77,4 +83,5 @@ async def decoded(source: Path, target: Path) -> tuple[int, int]:
     answer = json.loads(said)
     if "refused" in answer:
         raise BadUpload(answer.pop("refused"), answer)
-    return answer["width"], answer["height"]
+    opacity = target.with_name(OPACITY)
+    return Plain(target, answer["width"], answer["height"], opacity if opacity.exists() else None)

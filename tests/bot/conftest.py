@@ -59,10 +59,16 @@ def restored_logging() -> Iterator[None]:
     hide([])
 
 
+_ON_SQLITE = ("test_photos.py", "test_questions.py", "test_arrivals.py", "test_ownership.py")  # in `make test`
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bad input is tried on SQLite; on PostgreSQL in `make test` only what it minds: NUL, surrogates, long texts, large ids."""
     for item in items:
-        if item.path.name == "test_photos.py" and "postgresql" in item.name:
+        if (
+            item.path.name in ("test_photos.py", "test_questions.py", "test_arrivals.py", "test_ownership.py")
+            and "postgresql" in item.name
+        ):
             item.add_marker(pytest.mark.long)
         bad_input = item.path.name in ("test_bad_texts.py", "test_bad_presses.py") and "postgresql" in item.name
         if bad_input and not any(word in item.name for word in ("NUL", "surrogate", "half", "T4", "T24")):

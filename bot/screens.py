@@ -125,13 +125,16 @@ class Screens:
         return self._messages.ways_to_a_mask(picture, language) if picture else self._gone(language)
 
     async def mask(self, notice: Notice, language: str) -> Said:
-        """A picture with its mask over it, to be looked at before anything is drawn."""
+        """A picture with a mask over it, the one that this message is of, to be looked at before anything is drawn."""
         picture = await self._picture(notice)
-        if picture is None or picture.mask_id is None:
+        mask = notice.params.get("mask")
+        if picture is None or mask is None:
             return self._gone(language)
-        photo, share = await self._marks.preview(picture)
+        photo, share = await self._marks.preview(picture, str(mask))
         text = self._messages.text(language, notice.key, {"share": max(1, round(100 * share))})
-        return Said(text, inpaint.preview_keyboard(picture.public_id, self._messages.label(language)), photo)
+        if read := notice.params.get("read"):
+            text += "\n" + self._messages.text(language, f"mask.read-{read}")
+        return Said(text, inpaint.preview_keyboard(notice.public_id, self._messages.label(language)), photo)
 
     async def _picture(self, notice: Notice) -> Picture | None:
         async with self._db.read() as session:

@@ -153,7 +153,8 @@ class Wish:
     """Where a request comes from: whose it is, and which update brought it.
 
     `key` makes it one wish however often the update arrives. `button` is set for a press and names the button itself:
-    presses while its job runs are one wish, a later press is a new one. `remarks` are said with the job.
+    presses while its job runs are one wish, a later press is a new one. `remarks` are said with the job. `ends` is the name of
+    the dialog whose question this answers.
     """
 
     user: User
@@ -163,6 +164,7 @@ class Wish:
     reply_to_message_id: int | None = None
     button: str | None = None
     remarks: tuple[Remark, ...] = ()
+    ends: str | None = None
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,7 @@ class Picture:
 
 
 MASK_CHANGES = ("grow", "shrink", "invert")
+MASK_READINGS = ("white", "paper", "black", "painted", "erased")  # how a file was understood as a mask
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from bot import metrics
 from bot.queue_look import QueueLook
 from bot.settings import JobSettings
 from engine import catalog
-from engine.requests import Request, from_json, to_json
+from engine.requests import Request, RequestError, from_json, to_json
 from storage.database import Database
 from storage.domain import (
     TERMINAL,
@@ -30,6 +30,7 @@ from storage.domain import (
     Wish,
 )
 from storage.errors import LostLease
+from storage.repositories.dialogs import DialogRepository
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
@@ -72,7 +73,7 @@ class Jobs:
             if known is None and wish.button:  # pressed while the last one ran, but handled after it
                 known = await jobs.of_button_ended_after(wish.button, wish.inbox_id)
             if known is not None:
-                await InboxRepository(session).done(wish.inbox_id)
+                await _handled(session, wish)
                 return Submitted(known, created=False)
             if before.leaving:  # nothing new is drawn only to be deleted, and the day's limit is over when all is forgotten
                 raise Refused("refused.being-forgotten")
@@ -97,7 +98,7 @@ class Jobs:
                 ),
                 amount,
             )
-            await InboxRepository(session).done(wish.inbox_id)
+            await _handled(session, wish)
         metrics.job("queued", "accepted")
         log.info("accepted for %s", job.queue, extra={"job": job.public_id})
         await self._ring(job.queue, 1)
@@ -225,10 +226,20 @@ class Jobs:
                 raise Refused("refused.per-day", limit=self._settings.per_day, value=spent, wanted=amount)
 
 
-async def fail(session: AsyncSession, job: Job, error_class: str) -> None:
-    """End a job as failed: quota returned, and the person told; part of the caller's transaction."""
+async def _handled(session: AsyncSession, wish: Wish) -> None:
+    """The update is done, and the question that it answers is over; part of the caller's transaction."""
+    await InboxRepository(session).done(wish.inbox_id)
+    if wish.ends is not None:
+        await DialogRepository(session).drop(wish.ends)
+
+
+async def fail(session: AsyncSession, job: Job, error_class: str, **why: object) -> None:
+    """End a job as failed: quota returned, and the person told; part of the caller's transaction.
+
+    why: what the person is told beside the class, as values of JSON.
+    """
     await JobRepository(session).finish(job, JobState.FAILED, error_class, refund=True, error_class=error_class)
-    await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class))
+    await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class, **why))
     metrics.job("failed", error_class)
     log.warning("failed: %s", error_class, extra={"job": job.public_id})
 
@@ -282,11 +293,18 @@ async def stop_cancelled(database: Database, job: Job, step: int, steps: int, fi
     metrics.job("cancelled")
 
 
-async def stop_failed(database: Database, job: Job, error_class: str) -> None:
-    """End a drawing that cannot succeed. A lost lease means that somebody else has the job: nothing to do."""
+async def stop_failed(database: Database, job: Job, error_class: str, refusal: RequestError | None = None) -> None:
+    """End a drawing that cannot succeed. A lost lease means that somebody else has the job: nothing to do.
+
+    refusal: why the engine cannot draw it, with the limit and the value.
+    """
+    why: dict[str, object] = {"reason": refusal.code, "values": dict(refusal.values)} if refusal else {}
+    if error_class == "oom":
+        request = from_json(job.params)
+        why = {"pictures": request.pictures, "size": "×".join(map(str, request.size))}
     try:
         async with database.begin() as session:
-            await fail(session, job, error_class)
+            await fail(session, job, error_class, **why)
     except LostLease:
         log.warning("lease lost before failing", extra={"job": job.public_id})
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from aiogram.types import BotCommand, ForceReply, InlineKeyboardMarkup
 from babel.dates import format_date, format_datetime, format_timedelta
@@ -11,7 +12,7 @@ from bot.jobs import eta
 from bot.menu import commands
 from bot.texts import Texts, shorten
 from engine import catalog
-from engine.requests import Request, TextToImage, from_json
+from engine.requests import Request, TextToImage, Upscale, from_json
 from handlers import (
     asking,
     editing,
@@ -105,8 +106,7 @@ class Messages:
         `back` makes it a card of the history: with its date, and the way back to that page.
         """
         request, label = from_json(job.params), self.label(language)
-        told = parameters.details(request) if isinstance(request, TextToImage) else ()
-        below = [*self._asked(told, language), *self._changed(job, language)]
+        below = [*self._asked(parameters.details(request), language), *self._changed(job, language)]
         if not isinstance(request, TextToImage) and prompt_of(request):
             below.insert(0, self._texts(language, f"kind.{request.kind}"))
         if again:
@@ -121,7 +121,12 @@ class Messages:
             "engine": self._engine_name(request, language),
             "seconds": f"{(job.rendered_at or 0) - (job.started_at or 0):.1f}",
         }
-        text = "\n".join([self._texts(language, "result.caption", values), *below])
+        caption = "result.caption"
+        if isinstance(request, Upscale):  # no seed and no sampler that a person could choose
+            caption = "result.enlarged"
+            values["before"] = f"{pictures[0].width // request.scale}×{pictures[0].height // request.scale}"
+            values["engine"] = catalog.family(request.family).title
+        text = "\n".join([self._texts(language, caption, values), *below])
         if back is None:
             return Said(text, result.keyboard(job, pictures, index, label, self._lanes))
         return Said(text, history.card_keyboard(job, pictures, index, back, label, self._lanes))
@@ -133,15 +138,11 @@ class Messages:
     def notice(self, notice: Notice, language: str) -> Said:
         """A notice's text, with the buttons that belong to it."""
         key, params, label = notice.key, notice.params, self.label(language)
-        if key in ("job.failed", "job.cancelled"):
-            values = dict(params)
-            if key == "job.failed":
-                reason = f"failed.{params['error']}"
-                key = reason if reason in FAILURES else "failed.engine"
-                values["code"] = str(params["job"])[:6]
-            else:
-                key = "job.cancelled" if params.get("refund", True) else "job.cancelled-kept"
-            return Said(self._texts(language, key, values), result.retry_keyboard(str(params["job"]), label))
+        if key == "job.failed":
+            return self._failed(params, language)
+        if key == "job.cancelled":
+            key = key if params.get("refund", True) else "job.cancelled-kept"
+            return Said(self._texts(language, key, params), result.retry_keyboard(str(params["job"]), label))
         if key == "history.ask":
             values = {"example": label("history.example")}
             return Said(self._texts(language, key, values), asking.question(label, "history.placeholder"))
@@ -161,6 +162,19 @@ class Messages:
             return Said(self._texts(language, key, params), about)
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params, label)
         return Said(self._texts(language, key, params), keyboard)
+
+    def _failed(self, params: Mapping[str, Any], language: str) -> Said:
+        """Why nothing was drawn. What would fail again is not offered again: the limit and the next step stand there instead."""
+        reason = f"failed.{params['error']}"
+        key = reason if reason in FAILURES else "failed.engine"
+        text = self._texts(language, key, {**params, "code": str(params["job"])[:6]})
+        if key not in _FOR_GOOD:
+            return Said(text, result.retry_keyboard(str(params["job"]), self.label(language)))
+        if code := params.get("reason"):
+            text += "\n" + self._texts(language, f"refused.{code}", params["values"])
+        if "size" in params:
+            text += "\n" + self._texts(language, "failed.too-much", params)
+        return Said(text)
 
     def _about(self, notice: Notice, label: "Label") -> InlineKeyboardMarkup | None:
         """The buttons of a question about a picture."""
@@ -251,6 +265,9 @@ class Label:
 FAILURES = frozenset(
     f"failed.{reason}" for reason in ("engine", "poison", "deadline", "oom", "refused", "undeliverable", "withheld")
 )
+
+
+_FOR_GOOD = frozenset({"failed.refused", "failed.oom"})  # the same wish would end the same way
 
 
 def _day(at: float, language: str) -> str:

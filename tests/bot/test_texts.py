@@ -15,7 +15,7 @@ from bot.messages import FAILURES
 from bot.texts import LANGUAGES, Texts, TextsError, best_language, shorten
 from engine.requests import LanguageRequest, TextToImage, kinds
 from storage.decode import REASONS
-from storage.domain import BEAUTIFY, MASK_CHANGES, REPORTS
+from storage.domain import BEAUTIFY, MASK_CHANGES, MASK_READINGS, REPORTS
 from storage.domain import FORMS as FORMS_OF_RESULTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -92,6 +92,7 @@ def _made_keys() -> set[str]:
     families |= {f"upload.{reason}" for reason in REASONS}
     families |= {f"kind.{each.kind}" for each in kinds() if each is not TextToImage and not issubclass(each, LanguageRequest)}
     families |= {f"button.mask-{action}" for action in ("look", "use", *MASK_CHANGES)}
+    families |= {f"mask.read-{how}" for how in MASK_READINGS}
     return families | {"kind.mix-alone"} | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
 
 
@@ -128,7 +129,8 @@ def test_every_key_made_from_parts_is_known_here() -> None:
                 if re.fullmatch(r"[a-z]+\.([a-z]+-)*", head) and head.partition(".")[0] in GROUPS:
                     made.add(head)
     chosen = {f"{group}.{name}-" for group in ("settings", "button") for name in ("language", "delivery", "beautify")} | {
-        "button.mask-"
+        "button.mask-",
+        "mask.read-",
     }
     assert made == {"command.", "failed.", "refused.", "upload.", "kind.", "button.report-"} | chosen
 

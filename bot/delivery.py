@@ -35,10 +35,11 @@ from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
 from bot.views import Views
 from engine.requests import Upscale, from_json
 from storage.database import Database
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState
+from storage.domain import Job, JobState
 from storage.errors import LostLease
 from storage.media import MediaStore
 from storage.places import Place, reached
+from storage.post import Delivery, NewNotice, Notice, SendState
 from storage.repositories.outgoing import Lease
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,9 @@ from bot.telegram import Fate, attempt
 from bot.texts import Texts, best_language
 from handlers.ports import Actor, Choice, Toast
 from storage.database import Database
-from storage.domain import Job, NewNotice, User, new_public_id
+from storage.domain import Job, User, new_public_id
 from storage.errors import NotFound
+from storage.post import NewNotice
 from storage.repositories.dialogs import DialogRepository
 from storage.repositories.history import HistoryRepository
 from storage.repositories.inbox import InboxRepository

@@ -24,7 +24,8 @@ from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, insist
 from handlers.ports import SentFile, Toast
 from storage.database import Database
-from storage.domain import InboxUpdate, NewNotice
+from storage.domain import InboxUpdate
+from storage.post import NewNotice
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.outgoing import NoticeRepository, PauseRepository
 from storage.repositories.users import UserRepository

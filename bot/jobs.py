@@ -13,23 +13,10 @@ from bot.settings import JobSettings
 from engine import catalog
 from engine.requests import Request, RequestError, from_json, to_json
 from storage.database import Database
-from storage.domain import (
-    TERMINAL,
-    InHand,
-    Job,
-    JobState,
-    NewJob,
-    NewNotice,
-    Picture,
-    QueueView,
-    Refused,
-    SendState,
-    Submitted,
-    Timing,
-    User,
-    Wish,
-)
+from storage.domain import TERMINAL, Job, JobState, NewJob, Picture, Refused, Submitted, User, Wish
 from storage.errors import LostLease
+from storage.post import NewNotice, SendState
+from storage.queue_state import InHand, QueueView, Timing
 from storage.repositories.dialogs import DialogRepository
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.inbox import InboxRepository

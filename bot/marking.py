@@ -21,9 +21,10 @@ from engine.marked import Mask
 from handlers.inpaint import Repaint
 from handlers.ports import Actor, SentFile, TakenMask
 from storage.database import Database
-from storage.domain import NewNotice, Picture, Refused, User
+from storage.domain import Picture, Refused, User
 from storage.errors import BadUpload, NotFound
 from storage.media import MediaStore
+from storage.post import NewNotice
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.users import UserRepository

@@ -29,7 +29,9 @@ from handlers import (
     waiting,
     ways,
 )
-from storage.domain import Job, JobState, Notice, Picture, QueueView, Remark, Timing
+from storage.domain import Job, JobState, Picture, Remark
+from storage.post import Notice
+from storage.queue_state import QueueView, Timing
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
 _CAPTION = 900  # units for the prompt and what stands below it: the line between takes less than the rest

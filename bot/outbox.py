@@ -8,8 +8,9 @@ from aiogram.types import Document, PhotoSize
 from bot.exports import PART, failed_word
 from bot.jobs import undeliverable
 from storage.database import Database
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
+from storage.domain import Job, JobState, Picture
 from storage.places import Place, reached
+from storage.post import Delivery, NewNotice, Notice, SendState
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, Lease, NoticeRepository, PauseRepository
 from storage.repositories.pictures import PictureRepository

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from bot.arrivals import Arrivals
 from handlers.ports import Actor, SentFile
 from storage.database import Database
-from storage.domain import Job, NewNotice, NewUpload, Picture, Refused, User
+from storage.domain import Job, NewUpload, Picture, Refused, User
 from storage.errors import BadUpload
+from storage.post import NewNotice
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository

@@ -13,9 +13,10 @@ from bot.texts import LANGUAGES, shorten
 from engine.requests import from_json
 from handlers import history, inpaint, privacy, settings, waiting
 from storage.database import Database
-from storage.domain import Job, JobState, Kept, Notice, Picture, UserSettings
+from storage.domain import Job, JobState, Kept, Picture, UserSettings
 from storage.errors import MediaMissing
 from storage.media import MediaStore
+from storage.post import Notice
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.history import HistoryRepository
 from storage.repositories.jobs import JobRepository

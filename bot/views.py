@@ -13,8 +13,8 @@ from bot.outbox import Outbox
 from bot.presentation import as_file as without_loss
 from bot.presentation import as_photo, as_sheet, ending
 from engine.requests import from_json
-from storage.domain import Notice
 from storage.media import MediaStore
+from storage.post import Notice
 
 
 class Views:

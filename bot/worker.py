@@ -25,10 +25,11 @@ from bot.settings import JobSettings, OpsSettings, StorageSettings, WorkerSettin
 from engine.recipe import Recipe, encode, recipe_of
 from engine.requests import Request, RequestError, from_json, image_seed
 from storage.database import Database
-from storage.domain import Job, NewPicture, Timing, WorkerState
+from storage.domain import Job, NewPicture, WorkerState
 from storage.errors import LostLease, MediaAway, MediaMissing
 from storage.media import MediaStore
 from storage.places import Place, reached
+from storage.queue_state import Timing
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pictures import PictureRepository
 from storage.repositories.workers import TimingRepository, WorkerRepository

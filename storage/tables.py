@@ -6,7 +6,8 @@ Times are seconds since 1970 on the database's clock. Integer keys never leave t
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from storage.domain import InboxState, Job, JobState, Picture, SendState, User, UserSettings, WorkerState, remarks_from_json
+from storage.domain import InboxState, Job, JobState, Picture, User, UserSettings, WorkerState, remarks_from_json
+from storage.post import SendState
 
 MEDIA_ID_LENGTH = 80  # of a column that names a file of the media store, and of no other: so a deletion finds them all
 

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.database import db_now
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState, new_public_id
+from storage.domain import Job, JobState, new_public_id
 from storage.errors import LostLease
+from storage.post import Delivery, NewNotice, Notice, SendState
 from storage.tables import DeliveryRow, JobRow, LeaseRow, NoticeRow, PauseRow
 
 # written past the session, which need not remember them

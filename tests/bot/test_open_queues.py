@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from bot.messages import Said
 from bot.open_queues import OpenQueues
-from storage.domain import Job, JobState, Notice, SendState
+from storage.domain import Job, JobState
+from storage.post import Notice, SendState
 from tests.bot.wishes import job_of
 
 RUNNING = JobState.RUNNING

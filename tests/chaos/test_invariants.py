@@ -10,8 +10,9 @@ import pytest
 
 from bot.jobs import fail, job_notice
 from bot.outbox import Outbox
-from storage.domain import Job, JobState, NewPicture, SendState
+from storage.domain import Job, JobState, NewPicture
 from storage.media import MediaStore
+from storage.post import SendState
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository

@@ -107,7 +107,8 @@ class Desk:
         message_id = actor.message_id if edit else None
         about = None if edit else actor.message_id if reply else _refused(actor, key)
         params = dict(values or {})
-        stem = f"press:{_place(actor)}:{key}:{_digest(params)}:" if actor.pressed and not edit else None
+        once = actor.pressed and not edit and not reply  # what comes under a picture may be answered, and so gone, by now
+        stem = f"press:{_place(actor)}:{key}:{_digest(params)}:" if once else None
         return await self._owe(actor, _notice(actor, key, _key(actor), params, edit=message_id, reply=about), stem)
 
     async def ask(

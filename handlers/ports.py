@@ -178,8 +178,8 @@ class Show(Protocol):
 class Screen(Protocol):
     """Owe the person a message by the key of its text; some are drawn from SQL at the moment they are sent.
 
-    `edit`: it takes the place of the message that was pressed.  `reply`: it comes under that message.  A button that is
-    pressed twice at once brings a new message once; then this returns False.
+    `edit`: it takes the place of the message that was pressed.  `reply`: it comes under that message.  Without
+    either, a button that is pressed twice at once brings it once; then this returns False.
     """
 
     async def __call__(

@@ -7,7 +7,7 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
 from handlers.filters import private
-from handlers.ports import Actor, FindJob, Report, Screen, Toast, unless_new
+from handlers.ports import Actor, FindJob, Report, Screen, Toast
 from storage.domain import REPORTS, Refused
 
 router = Router(name=__name__)
@@ -46,7 +46,7 @@ async def in_private(
         await screen(actor, "report.dropped", edit=True)
     elif not reason:
         await find_job(actor.user, job)
-        return unless_new(await screen(actor, "report.ask", {"job": job, "index": index}, reply=True))
+        await screen(actor, "report.ask", {"job": job, "index": index}, reply=True)
     elif reason in REPORTS:
         new = await report(actor, job, index, reason)
         await screen(actor, "report.thanks" if new else "report.known", edit=True)

@@ -15,7 +15,8 @@ from bot.jobs import Jobs
 from bot.settings import JobSettings, StorageSettings
 from engine.requests import TextToImage, new_seed
 from storage.database import Database
-from storage.domain import Job, JobState, NewPicture, SendState, User, Wish
+from storage.domain import Job, JobState, NewPicture, User, Wish
+from storage.post import SendState
 from storage.repositories.history import HistoryRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository

@@ -13,6 +13,7 @@ from aiogram import Bot
 from aiogram.methods import SetMyCommands, SetMyDescription, SetMyShortDescription, TelegramMethod
 
 from bot import metrics
+from bot.arrivals import Arrivals
 from bot.broker import Bell, make_celery
 from bot.delivery import Deliverer
 from bot.dialogs import Dialogs
@@ -51,6 +52,7 @@ from bot.texts import LANGUAGES, Texts
 from bot.web import Webhook, serving
 from engine import catalog
 from engine.requests import RequestError
+from handlers import edits
 from handlers.ports import Actor
 from storage.database import Database
 from storage.media import MediaStore
@@ -101,20 +103,21 @@ class Application:
         media = MediaStore(storage.media)
         self._owner = f"{process_name()}:{secrets.token_hex(4)}"  # in containers, two processes may have one name
         lease = (self._lease_name("deliver"), self._owner)
-        downloads, uploads = Downloads(bot), Uploads(media)
+        uploads = Uploads(media)
+        self._arrivals = Arrivals(Downloads(bot), uploads, edits.possible(drawing.family, drawing.lane_names))
         marks = Marks(self._db, media)
-        marking = Marking(marks, downloads, uploads)
+        marking = Marking(marks, self._arrivals)
         address = partial(editor_url, editor.url) if editor and editor.url else None
         messages = Messages(texts, drawing.lane_names, drawing.family, address, drawing.beautify)
         own = privacy or PrivacySettings()
         self._deliverer = Deliverer(self._db, bot, jobs, messages, media, Limiter(limits=limits), lease, own.part_mb)
-        masks = EditorDesk(self._db, bot.id, marks, self._deliverer.wake)
+        self._dialogs = Dialogs(self._db, bot.id)
+        masks = EditorDesk(self._db, bot.id, marks, self._dialogs, self._deliverer.wake)
         self._mini_app = MiniApp(editor, bot.token, media, masks.find, masks.take, texts) if editor and editor.url else None
-        photos = Photos(self._db, downloads, uploads, self._deliverer.wake)
+        photos = Photos(self._db, self._arrivals, uploads, self._deliverer.wake)
         self._forgetting = Forgetting(self._db, media, jobs, own.grace_s)
         self._desk = desk = Desk(self._db, self._deliverer.wake)
         kinship = Kinship(self._db, desk)
-        self._dialogs = Dialogs(self._db, bot.id)
 
         async def submit(*args: Any, **kwargs: Any) -> Any:
             done = await jobs.submit(*args, **kwargs)
@@ -217,7 +220,8 @@ class Application:
         async with asyncio.TaskGroup() as tasks:
             if self._webhook is None:
                 tasks.create_task(Poller(self._bot, self._db, self._arrived).run())
-            tasks.create_task(Pump(self._bot, self._dispatcher, self._db, self._arrived, answer, tick_s).run())
+            pump = Pump(self._bot, self._dispatcher, self._db, self._arrived, answer, tick_s, self._arrivals)
+            tasks.create_task(pump.run())
 
     async def _deliver(self) -> None:
         await self._deliverer.take_over()

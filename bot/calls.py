@@ -12,7 +12,7 @@ from aiogram.types import (
 )
 
 from bot.exports import OpenFile
-from bot.messages import Said
+from bot.said import Said
 
 _LARGE_S = 600  # for 50 MB over a slow line
 

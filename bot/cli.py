@@ -18,8 +18,9 @@ from bot.redraw import add_redraw
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. What a person can mend is one line on standard error and code 2."""
     options = _parser().parse_args(arguments)
+    from bot.hidden import known_secrets
     from bot.logs import hide, redact, redacted_traceback
-    from bot.settings import SettingsError, known_secrets
+    from bot.settings import SettingsError
     from bot.supervise import ChildGivesUp
     from bot.texts import TextsError
     from engine.errors import EngineError

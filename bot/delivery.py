@@ -19,7 +19,8 @@ from aiogram.types import Message
 from bot import metrics
 from bot.calls import Calls
 from bot.exports import PART, Exports
-from bot.jobs import POLICY, Jobs, job_file, job_ping, job_withheld
+from bot.job_notices import job_file, job_ping, job_withheld
+from bot.jobs import POLICY, Jobs
 from bot.limiter import Limiter
 from bot.logs import log_about
 from bot.messages import Messages
@@ -33,10 +34,11 @@ from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, Fate, Tried, attempt
 from bot.views import Views
 from storage.database import Database
-from storage.domain import Delivery, Job, NewNotice, Notice, SendState
+from storage.domain import Job
 from storage.errors import LostLease
 from storage.media import MediaStore
 from storage.places import Place, reached
+from storage.post import Delivery, NewNotice, Notice, SendState
 from storage.repositories.outgoing import Lease
 
 log = logging.getLogger(__name__)

@@ -13,6 +13,12 @@ from storage.database import Database
 from storage.repositories.dialogs import DialogRepository
 
 _KEEP_S = 600.0
+_KEYS = DefaultKeyBuilder(prefix="dialog", with_bot_id=True, with_business_connection_id=True, with_destiny=True)
+
+
+def name_of(key: StorageKey) -> str:
+    """What a dialog is called in SQL."""
+    return _KEYS.build(key)
 
 
 class Dialogs(BaseStorage):
@@ -23,7 +29,6 @@ class Dialogs(BaseStorage):
 
     def __init__(self, database: Database, bot_id: int, keep_s: float = _KEEP_S) -> None:
         self._db, self._bot_id, self._keep_s = database, bot_id, keep_s
-        self._keys = DefaultKeyBuilder(prefix="dialog", with_bot_id=True, with_business_connection_id=True, with_destiny=True)
         self._open: set[str] | None = None
         self._looking = asyncio.Lock()
 
@@ -32,27 +37,40 @@ class Dialogs(BaseStorage):
         self._open = None
 
     async def get_state(self, key: StorageKey) -> str | None:
-        return (await self._read(self._keys.build(key)))[0]
+        return (await self._read(name_of(key)))[0]
 
     async def get_data(self, key: StorageKey) -> dict[str, Any]:
-        data: dict[str, Any] = json.loads((await self._read(self._keys.build(key)))[1])
+        data: dict[str, Any] = json.loads((await self._read(name_of(key)))[1])
         return data
 
     async def set_state(self, key: StorageKey, state: StateType = None) -> None:
-        name = self._keys.build(key)
+        name = name_of(key)
         _, data = await self._read(name)
         await self._write(name, state.state if isinstance(state, State) else state, data)
 
     async def set_data(self, key: StorageKey, data: Mapping[str, Any]) -> None:
-        name = self._keys.build(key)
+        name = name_of(key)
         state, _ = await self._read(name)
         await self._write(name, state, _written(data))
 
     async def open(self, session: AsyncSession, key: StorageKey, state: State, about: Mapping[str, Any] | None = None) -> None:
         """Open a dialog as part of the caller's transaction. If that is taken back, SQL is asked once in vain."""
-        name = self._keys.build(key)
+        name = name_of(key)
         (await self._open_keys()).add(name)
         await DialogRepository(session).put(name, state.state, _written(about or {}), self._keep_s)
+
+    async def just_asked(
+        self, session: AsyncSession, key: StorageKey, state: State, about: Mapping[str, Any] | None, seconds: float
+    ) -> bool:
+        """Whether this very question was asked so short a time ago, and is open."""
+        asked = name_of(key), state.state, _written(about or {})
+        return await DialogRepository(session).opened_within(*asked, self._keep_s, seconds)
+
+    async def end(self, session: AsyncSession, key: StorageKey, state: State, about: Mapping[str, Any]) -> None:
+        """End this very question, if it is open, as part of the caller's transaction; SQL is asked once in vain."""
+        name = name_of(key)
+        if await DialogRepository(session).get(name) == (state.state, _written(about)):
+            await DialogRepository(session).drop(name)
 
     async def close(self) -> None:
         """Nothing to close: the database is its owner's."""

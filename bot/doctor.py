@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 
 from bot.broker import make_celery
 from bot.editor_check import check_editor
+from bot.hidden import known_secrets
 from bot.logs import hide, redact
 from bot.settings import (
     EVERY,
@@ -29,7 +30,6 @@ from bot.settings import (
     WebhookSettings,
     WebSettings,
     WorkerSettings,
-    known_secrets,
     read,
 )
 from bot.telegram import NO_SUCH_TOKEN, make_bot

@@ -1,5 +1,6 @@
 """Masks that people draw: an uploaded PNG of any size, checked, brought to its picture's size, black (keep) and white (repaint).
 
+Of one with transparent parts what is opaque was painted, as in every file of strokes (`bot.masks.files`).
 The file is decoded in a process of its own (`storage.uploads`); only its plain pixels are touched here.
 """
 
@@ -38,9 +39,9 @@ async def read_mask(data: bytes, width: int, height: int) -> bytes:
             drawn = await decoded(source, plain)
         except BadUpload:
             raise BadMask("no-mask") from None
-        if not _same_shape(drawn, (width, height)):
-            raise BadMask("wrong-shape", value=f"{drawn[0]}x{drawn[1]}", limit=f"{width}x{height}")
-        return await asyncio.to_thread(_plain_mask, plain, (width, height))
+        if not _same_shape((drawn.width, drawn.height), (width, height)):
+            raise BadMask("wrong-shape", value=f"{drawn.width}x{drawn.height}", limit=f"{width}x{height}")
+        return await asyncio.to_thread(_plain_mask, drawn.opacity or drawn.file, (width, height))
 
 
 def _same_shape(drawn: tuple[int, int], size: tuple[int, int]) -> bool:

@@ -18,10 +18,11 @@ from aiogram.types import InputFile
 
 from bot.messages import Messages
 from storage.database import Database
-from storage.domain import NewNotice, Notice, SendState, User
+from storage.domain import User
 from storage.errors import MediaMissing
 from storage.media import MediaStore
 from storage.names import shown_name
+from storage.post import NewNotice, Notice, SendState
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.exports import ExportRepository, OwnPicture
 from storage.repositories.inbox import InboxRepository

@@ -5,9 +5,10 @@ import logging
 
 from bot.jobs import Jobs
 from storage.database import Database
-from storage.domain import Erasure, NewNotice, User
+from storage.domain import Erasure, User
 from storage.errors import MediaAway
 from storage.media import MediaStore
+from storage.post import NewNotice
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository

@@ -1,23 +1,29 @@
 """Around every handler: who acts, and an answer to every press."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from aiogram import BaseMiddleware, Bot
+from aiogram.fsm.context import FSMContext
 from aiogram.fsm.state import State
 from aiogram.fsm.storage.base import StorageKey
 from aiogram.types import Chat, TelegramObject, Update
 from aiogram.types import User as TelegramUser
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.dialogs import Dialogs
+from bot.dialogs import Dialogs, name_of
 from bot.telegram import Fate, attempt
 from bot.texts import Texts, best_language
 from handlers.ports import Actor, Choice, Toast
 from storage.database import Database
-from storage.domain import Job, NewNotice, User, new_public_id
+from storage.domain import Job, User, new_public_id
 from storage.errors import NotFound
+from storage.post import NewNotice
+from storage.repositories.dialogs import DialogRepository
 from storage.repositories.history import HistoryRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
@@ -28,7 +34,7 @@ from storage.repositories.users import UserRepository
 
 log = logging.getLogger(__name__)
 
-_SAME_FILE_S = 10.0  # a second press so soon is impatience, not a wish for a second file
+_SAME_PRESS_S = 10.0  # a second press so soon is impatience, not a wish for a second file, or question
 
 Handler = Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]]
 
@@ -44,6 +50,7 @@ class ActorMiddleware(BaseMiddleware):
         if not isinstance(event, Update) or not isinstance(user, TelegramUser) or not isinstance(chat, Chat) or user.is_bot:
             return None
         message = event.callback_query.message if event.callback_query else event.message or event.edited_message
+        state = data.get("state")
         async with self._db.alone() as session:
             person = await UserRepository(session).ensure(self._bot_id, user.id, best_language(user.language_code))
         data["actor"] = Actor(
@@ -52,6 +59,8 @@ class ActorMiddleware(BaseMiddleware):
             message_id=message.message_id if message else None,
             inbox_id=data["inbox_id"],
             update_id=event.update_id,
+            pressed=event.callback_query is not None,
+            dialog=name_of(state.key) if isinstance(state, FSMContext) else "",
             usual_beautify=self._usual_beautify,
         )
         return await handler(event, data)
@@ -95,10 +104,13 @@ class Desk:
 
     async def screen(
         self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False, reply: bool = False
-    ) -> None:
+    ) -> bool:
         message_id = actor.message_id if edit else None
         about = None if edit else actor.message_id if reply else _refused(actor, key)
-        await self._owe(actor, _notice(actor, key, _key(actor), dict(values or {}), edit=message_id, reply=about))
+        params = dict(values or {})
+        once = actor.pressed and not edit and not reply  # what comes under a picture may be answered, and so gone, by now
+        stem = f"press:{_place(actor)}:{key}:{_digest(params)}:" if once else None
+        return await self._owe(actor, _notice(actor, key, _key(actor), params, edit=message_id, reply=about), stem)
 
     async def ask(
         self,
@@ -108,13 +120,16 @@ class Desk:
         dialog: StorageKey,
         answer: State,
         about: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> bool:
         """In one transaction: a question of which no answer was expected would have its answer drawn."""
         async with self._db.begin() as session:
-            await dialogs.open(session, dialog, answer, about)
-            await NoticeRepository(session).add(_notice(actor, key, _key(actor), dict(about or {})))
+            new = not (actor.pressed and await dialogs.just_asked(session, dialog, answer, about, _SAME_PRESS_S))
+            if new:
+                await dialogs.open(session, dialog, answer, about)
+                await NoticeRepository(session).add(_notice(actor, key, _key(actor), dict(about or {})))
             await InboxRepository(session).done(actor.inbox_id)
         self._wake()
+        return new
 
     async def show(self, actor: Actor, job: Job, index: int, back: str | None = None, new: bool = False) -> None:
         """Owe a view of a result in the message that was pressed, or (`new`) in one of its own."""
@@ -122,7 +137,7 @@ class Desk:
 
     async def send_file(self, actor: Actor, job: Job, index: int) -> bool:
         """Owe a picture as a file; return False if one is on its way already, or has just come."""
-        return await self._owe_once(actor, job, "file", index, reply=actor.message_id, quiet_s=_SAME_FILE_S)
+        return await self._owe_once(actor, job, "file", index, reply=actor.message_id, quiet_s=_SAME_PRESS_S)
 
     async def find_job(self, user: User, public_id: str) -> Job:
         async with self._db.read() as session:
@@ -196,7 +211,7 @@ class Desk:
         back: str | None = None,
     ) -> bool:
         """Owe it and return True; presses while one is on its way, or within `quiet_s` after, are the same wish, no new one."""
-        stem = f"{key}:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{job.id}:{index}:"
+        stem = f"{key}:{_place(actor)}:{job.id}:{index}:"
         async with self._db.begin() as session:
             notices = NoticeRepository(session)
             if edit is not None:
@@ -208,23 +223,42 @@ class Desk:
         self._wake()
         return new
 
-    async def _owe(self, actor: Actor, notice: NewNotice) -> None:
+    async def _owe(self, actor: Actor, notice: NewNotice, stem: str | None = None) -> bool:
+        """Owe a notice; with a stem for its key, once for all presses within `_SAME_PRESS_S`: then return False."""
         async with self._db.begin() as session:
             notices = NoticeRepository(session)
             if notice.edit_message_id is not None:
                 await notices.supersede_edits(notice.bot_id, notice.chat_id, notice.edit_message_id)
-            await notices.add(notice)
-            await InboxRepository(session).done(actor.inbox_id)
+            if stem is not None:
+                notice = replace(notice, dedupe_key=f"{stem}{await notices.settled_count(stem, _SAME_PRESS_S)}")
+            new = await notices.add(notice)
+            await _handled(session, actor)
         self._wake()
+        return new
 
 
 def _menu(bot_id: int, user_id: int, telegram_id: int, edition: str) -> NewNotice:
     return NewNotice(bot_id, telegram_id, "commands", f"commands:{user_id}:{edition}", user_id=user_id)
 
 
+async def _handled(session: AsyncSession, actor: Actor) -> None:
+    """The update is done, and so is the question that it answers; part of the caller's transaction."""
+    await InboxRepository(session).done(actor.inbox_id)
+    if actor.ends:
+        await DialogRepository(session).drop(actor.dialog)
+
+
+def _place(actor: Actor) -> str:
+    return f"{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}"
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _key(actor: Actor) -> str:
     """An update is answered once, however often it is handled."""
-    return f"u:{actor.user.bot_id}:{actor.chat_id}:{actor.message_id}:{actor.update_id}"
+    return f"u:{_place(actor)}:{actor.update_id}"
 
 
 def _refused(actor: Actor, key: str) -> int | None:

@@ -1,12 +1,13 @@
 """Updates come in: stored first, acknowledged then, handled in order per chat, set aside when they cannot be handled."""
 
 import asyncio
+import functools
 import json
 import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from aiogram import Bot, Dispatcher
@@ -17,12 +18,14 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import metrics
+from bot.arrivals import Arrivals
 from bot.logs import log_about, redact
 from bot.settings import SettingsError
 from bot.telegram import NO_SUCH_TOKEN, insist
-from handlers.ports import Toast
+from handlers.ports import SentFile, Toast
 from storage.database import Database
-from storage.domain import InboxUpdate, NewNotice
+from storage.domain import InboxUpdate
+from storage.post import NewNotice
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.outgoing import NoticeRepository, PauseRepository
 from storage.repositories.users import UserRepository
@@ -130,7 +133,11 @@ async def _say_flooded(session: AsyncSession, bot_id: int, chat_id: int) -> None
 
 
 class Pump:
-    """Feed stored updates to the handlers: chats in parallel, each in its own order."""
+    """Feed stored updates to the handlers: chats in parallel, each in its own order.
+
+    A message whose file has still to be fetched steps aside meanwhile, and whatever replies to it waits behind it; the others
+    of its chat go on.
+    """
 
     def __init__(
         self,
@@ -140,10 +147,13 @@ class Pump:
         arrived: asyncio.Event,
         answer: AnswerPress,
         tick_s: float = 1.0,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._bot, self._dispatcher, self._db, self._arrived = bot, dispatcher, database, arrived
-        self._answer, self._tick_s = answer, tick_s
+        self._answer, self._tick_s, self._arrivals = answer, tick_s, arrivals
         self._busy: set[int] = set()
+        self._aside: set[int] = set()  # inbox ids
+        self._fetched: dict[tuple[int, int], set[int]] = {}  # the messages that are: by chat and id, what waits behind each
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -170,15 +180,18 @@ class Pump:
             return
         try:
             async with self._db.alone() as session:
-                due = await InboxRepository(session).due(self._bot.id, list(self._busy), room)
+                due = await InboxRepository(session).due(self._bot.id, self._busy, room, self._aside)
         except Exception as error:
             log.error("inbox not read: %s", type(error).__name__)
             return
         for item in due:
             self._busy.add(item.chat_id)
-            task = asyncio.create_task(self._handle(item))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._handle(item))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, item: InboxUpdate) -> None:
         log_about(update=item.update_id)
@@ -188,6 +201,8 @@ class Pump:
             except (ValidationError, ValueError, RecursionError) as error:
                 count = error.error_count() if isinstance(error, ValidationError) else 1
                 await self._set_aside(item, f"not an update: {count} errors")
+                return
+            if self._steps_aside(item, update):
                 return
             try:
                 toast = await self._dispatcher.feed_update(self._bot, update, inbox_id=item.id)
@@ -202,8 +217,51 @@ class Pump:
             log.error("not handled: %s", type(error).__name__)
             await asyncio.sleep(1)
         finally:
+            if self._arrivals is not None and item.id not in self._aside:
+                await self._arrivals.drop(item.id)
             self._busy.discard(item.chat_id)
             self._arrived.set()
+
+    def _steps_aside(self, item: InboxUpdate, update: Update) -> bool:
+        """Let an update wait outside of its chat's turns, for its own file or for that of the message it replies to."""
+        message = update.message
+        if self._arrivals is None or message is None:
+            return False
+        about = message.reply_to_message
+        behind = self._fetched.get((item.chat_id, about.message_id)) if about else None
+        if behind is not None:
+            behind.add(item.id)
+        elif (file := self._arrivals.missing(item.id, update)) is not None:
+            self._fetched[item.chat_id, message.message_id] = {item.id}
+            self._start(self._fetch(item, message.message_id, file))
+        else:
+            return False
+        self._aside.add(item.id)
+        return True
+
+    async def _fetch(self, item: InboxUpdate, message_id: int, file: SentFile) -> None:
+        """Fetch a message's file; then it has its turn, and after it what waits behind it."""
+        log_about(update=item.update_id)
+        tried_again = False
+        try:
+            if self._arrivals is not None:
+                await self._arrivals.fetch(item.id, item.chat_id, file)
+        except Exception as error:
+            try:
+                await self._later(item, error)
+                tried_again = True
+            except Exception as away:  # the database, say: the message itself will find out in its turn
+                log.error("not put off: %s", type(away).__name__)
+        finally:
+            back = functools.partial(self._come_back, self._fetched.pop((item.chat_id, message_id), set()))
+            if tried_again:  # it holds up nobody until then, either
+                asyncio.get_running_loop().call_later(_rest_s(item), back)
+            else:
+                back()
+
+    def _come_back(self, inbox_ids: set[int]) -> None:
+        self._aside -= inbox_ids
+        self._arrived.set()
 
     async def _later(self, item: InboxUpdate, error: Exception) -> None:
         name = type(error).__name__
@@ -213,7 +271,7 @@ class Pump:
         log.warning("try %d: %s: %s", item.attempts + 1, name, error)
         metrics.update("retried")
         async with self._db.begin() as session:
-            await InboxRepository(session).retry(item.id, 2.0**item.attempts, name)
+            await InboxRepository(session).retry(item.id, _rest_s(item), name)
 
     async def _set_aside(self, item: InboxUpdate, why: str, error: Exception | None = None) -> None:
         """Keep an update that cannot be handled, tell its person once, and let the chat go on."""
@@ -233,6 +291,11 @@ class Pump:
                     dedupe_key=f"poison:{code}:{item.bot_id}:{item.update_id}",
                 )
                 await NoticeRepository(session).add(notice)
+
+
+def _rest_s(item: InboxUpdate) -> float:
+    """Seconds until an update that failed is tried again."""
+    return 2.0**item.attempts
 
 
 async def forget_old(database: Database, bot_id: int) -> None:

@@ -8,29 +8,18 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import metrics, written
+from bot.job_notices import job_notice, told_of
 from bot.queue_look import QueueLook
 from bot.settings import JobSettings
+from bot.timings import size_label, size_of
 from engine import catalog
-from engine.requests import Request, from_json
+from engine.requests import Request, RequestError, from_json
 from storage.database import Database
-from storage.domain import (
-    TERMINAL,
-    InHand,
-    Job,
-    JobState,
-    NewJob,
-    NewNotice,
-    Picture,
-    QueueView,
-    Refused,
-    SendState,
-    Step,
-    Submitted,
-    Timing,
-    User,
-    Wish,
-)
+from storage.domain import TERMINAL, Job, JobState, NewJob, Picture, Refused, Step, Submitted, User, Wish
 from storage.errors import LostLease
+from storage.post import SendState
+from storage.queue_state import QueueView, Timing
+from storage.repositories.dialogs import DialogRepository
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.jobs import JobRepository
@@ -77,7 +66,7 @@ class Jobs:
             if known is None and wish.button:  # pressed while the last one ran, but handled after it
                 known = await jobs.of_button_ended_after(wish.button, wish.inbox_id)
             if known is not None:
-                await InboxRepository(session).done(wish.inbox_id)
+                await _handled(session, wish)
                 return Submitted(known, created=False)
             if before.leaving:  # nothing new is drawn only to be deleted, and the day's limit is over when all is forgotten
                 raise Refused("refused.being-forgotten")
@@ -104,7 +93,7 @@ class Jobs:
                 ),
                 amount,
             )
-            await InboxRepository(session).done(wish.inbox_id)
+            await _handled(session, wish)
         metrics.job("queued", "accepted")
         log.info("accepted for %s", job.queue, extra={"job": job.public_id})
         await self._ring(job.queue, 1)
@@ -261,11 +250,25 @@ async def _unwritten(jobs: JobRepository, only: int | None, queue: tuple[str, st
     return await jobs.unwritten(*queue, waited_s, only)
 
 
-async def fail(session: AsyncSession, job: Job, error_class: str, withheld: Sequence[str] = ()) -> None:
+async def _handled(session: AsyncSession, wish: Wish) -> None:
+    """The update is done, and the question that it answers is over; part of the caller's transaction."""
+    await InboxRepository(session).done(wish.inbox_id)
+    if wish.ends is not None:
+        await DialogRepository(session).drop(wish.ends)
+
+
+async def fail(
+    session: AsyncSession,
+    job: Job,
+    error_class: str,
+    withheld: Sequence[str] = (),
+    refusal: RequestError | None = None,
+) -> None:
     """End a job as failed: quota returned, and the person told; part of the caller's transaction.
 
     A text that cannot be written is no failure: its job goes on to the drawing, with the person's own words.
-    withheld: categories of all its pictures, where the judge let none pass (`POLICY`).
+    withheld: categories of all its pictures, where the judge let none pass (`POLICY`).  refusal: why the engine cannot draw
+    it, with the limit and the value.
     """
     if job.then is not None:
         await written.go_on(session, job, None, error_class)
@@ -273,7 +276,8 @@ async def fail(session: AsyncSession, job: Job, error_class: str, withheld: Sequ
     await JobRepository(session).finish(
         job, JobState.FAILED, error_class, refund=True, error_class=error_class, withheld=withheld
     )
-    await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class, **_told(withheld)))
+    why = told_of(withheld) | _why(job, error_class, refusal)
+    await NoticeRepository(session).add(job_notice(job, "job.failed", error=error_class, **why))
     metrics.job("failed", error_class)
     log.warning("failed: %s", error_class, extra={"job": job.public_id})
 
@@ -327,85 +331,24 @@ async def stop_cancelled(database: Database, job: Job, step: int, steps: int, fi
     metrics.job("cancelled")
 
 
-async def stop_failed(database: Database, job: Job, error_class: str, withheld: Sequence[str] = ()) -> None:
+async def stop_failed(
+    database: Database,
+    job: Job,
+    error_class: str,
+    withheld: Sequence[str] = (),
+    refusal: RequestError | None = None,
+) -> None:
     """End a drawing that cannot succeed. A lost lease means that somebody else has the job: nothing to do."""
     try:
         async with database.begin() as session:
-            await fail(session, job, error_class, withheld)
+            await fail(session, job, error_class, withheld, refusal)
     except LostLease:
         log.warning("lease lost before failing", extra={"job": job.public_id})
 
 
-def job_notice(job: Job, key: str, **params: object) -> NewNotice:
-    """The last word on a job that brings no picture: it replaces the job's status message."""
-    return NewNotice(
-        bot_id=job.bot_id,
-        user_id=job.user_id,
-        chat_id=job.chat_id,
-        key=key,
-        params={"job": job.public_id, **params},
-        dedupe_key=f"job:{job.id}:end",
-        job_id=job.id,
-        reply_to_message_id=job.reply_to_message_id,
-    )
-
-
-def job_ping(job: Job, message_id: int) -> NewNotice:
-    """A short reply under a result that took long: an edit alone makes no sound."""
-    ready = job_notice(job, "job.ready")
-    return replace(ready, dedupe_key=f"job:{job.id}:ready", job_id=None, reply_to_message_id=message_id)
-
-
-def job_withheld(job: Job, message_id: int) -> NewNotice:
-    """Under a result: what of it the judge withheld."""
-    card = job_notice(job, "withheld.some", pictures=from_json(job.params).pictures, **_told(job.withheld))
-    return replace(card, dedupe_key=f"job:{job.id}:withheld", job_id=None, reply_to_message_id=message_id)
-
-
-def _told(withheld: Sequence[str]) -> dict[str, object]:
-    """What a person is told of pictures that may not be shown: of what categories they are, and how many."""
-    return {"categories": list(dict.fromkeys(withheld)), "withheld": len(withheld)} if withheld else {}
-
-
-def job_file(job: Job, message_id: int) -> NewNotice:
-    """The same result without loss, for a person who wants both; once, under the picture."""
-    index = 0 if from_json(job.params).pictures > 1 else 1
-    file = replace(job_notice(job, "file"), dedupe_key=f"job:{job.id}:file", params={"index": index})
-    return replace(file, reply_to_message_id=message_id)
-
-
-def eta(view: QueueView, timing: Timing | None) -> tuple[float, float] | None:
-    """Seconds until a waiting job's picture, likely and at worst (p50 and p90); None while nothing was measured.
-
-    The drawings in hand end first, each by its own pace; then everybody before this job is drawn, over all workers.
-    """
-    ready = view.workers - view.loading
-    if timing is None or not ready:
-        return None
-    turns, slot = divmod(view.place - 1, ready)
-
-    def until(seconds: float) -> float:
-        free = sorted(_left(drawing, seconds) for drawing in view.in_hand)[:ready]
-        free_in = [0.0] * (ready - len(free)) + free
-        return free_in[slot] + (turns + 1) * seconds
-
-    return until(timing.p50), until(timing.p90)
-
-
-def _left(drawing: InHand, usual_s: float) -> float:
-    """How long a drawing in hand still takes: at its own pace once that shows, else as long as is usual."""
-    if 0 < drawing.step <= drawing.steps:
-        return drawing.elapsed_s * (drawing.steps - drawing.step) / drawing.step
-    return max(0.0, usual_s - drawing.elapsed_s)
-
-
-def size_of(job: Job) -> str:
-    """Key of the measured times for a job like this: what it draws, how large, how many."""
-    return size_label(from_json(job.params))
-
-
-def size_label(request: Request) -> str:
-    """What a request's time depends on, beside its queue: sides and number of pictures."""
-    width, height = request.size
-    part = "t" if getattr(request, "tile", 0) else ""  # of a picture takes a ninth of the time
-    return f"{width}x{height}x{request.pictures}{part}"
+def _why(job: Job, error_class: str, refusal: RequestError | None) -> dict[str, object]:
+    """What a person is told beside the class of a failure."""
+    if error_class == "oom":
+        request = from_json(job.params)
+        return {"pictures": request.pictures, "size": "×".join(map(str, request.size))}
+    return {"reason": refusal.code, "values": dict(refusal.values)} if refusal else {}

@@ -13,7 +13,8 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from bot.settings import LogSettings, known_secrets, read
+from bot.hidden import known_secrets
+from bot.settings import LogSettings, read
 
 _TOKEN = re.compile(r"\d{5,}(?::|%3A)[A-Za-z0-9_-]{20,}", re.IGNORECASE)
 _IN_URL = re.compile(r"(\w://[^\s:/@]*):[^\s/]+@")

@@ -1,16 +1,15 @@
 """What each outgoing message says and shows: status lines, results, notices. Texts by key, buttons from the handlers."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiogram.types import BotCommand, ForceReply, InlineKeyboardButton, InlineKeyboardMarkup
-from babel.dates import format_date, format_datetime, format_timedelta
+from aiogram.types import BotCommand, InlineKeyboardButton, InlineKeyboardMarkup
 
-from bot.jobs import POLICY, eta
+from bot.jobs import POLICY
 from bot.menu import commands
-from bot.texts import Marked, Texts, shorten
+from bot.said import Label, Said, day, marked, prompt_of
+from bot.texts import Texts, shorten
+from bot.timings import eta
 from engine import catalog
 from engine.requests import Request, TextToImage, Upscale, from_json
 from handlers import (
@@ -24,7 +23,6 @@ from handlers import (
     mix,
     parameters,
     photo,
-    phrases,
     privacy,
     remix,
     report,
@@ -36,33 +34,19 @@ from handlers import (
     withheld,
     wording,
 )
-from storage.domain import UPLOAD, Job, JobState, Notice, Picture, QueueView, Remark, Timing
+from storage.domain import UPLOAD, Job, JobState, Picture, Remark
 from storage.names import shown_name
+from storage.post import Notice
+from storage.queue_state import QueueView, Timing
 from storage.repositories.lineage import Kin
 
 _PROMPT_IN_CAPTION = 700  # UTF-16 units of the 1024 that a caption may have
 _CAPTION = 900  # units for the prompt and what stands below it: the line between takes less than the rest
 _LEAST_OF_PROMPT = 60
 _UNDERSTOOD_IN_CAPTION = 200
-_BEAUTIFIED_IN_CAPTION = 480
 _PROMPT_OF_KNOWN = 200
 _BAR = 10
 _REVISION = 8  # characters of the weights' fingerprint
-
-
-@dataclass(frozen=True)
-class Said:
-    """A text with its buttons; with a photo (JPEG) it is the caption. about: the jobs that it lists, as they stood."""
-
-    text: str
-    keyboard: InlineKeyboardMarkup | ForceReply | None = None
-    photo: bytes | None = None
-    about: frozenset[tuple[int, JobState]] = frozenset()
-
-    @property
-    def inline(self) -> InlineKeyboardMarkup | None:
-        """The buttons that an edited message can have."""
-        return self.keyboard if isinstance(self.keyboard, InlineKeyboardMarkup) else None
 
 
 class Messages:
@@ -135,8 +119,7 @@ class Messages:
         proof: what came of comparing it with the picture that it is to be.
         """
         request, label = from_json(job.params), self.label(language)
-        told = parameters.details(request) if isinstance(request, TextToImage) else ()
-        below = [*self._asked(told, language), *self._changed(job, language)]
+        below = [*self._asked(parameters.details(request), language), *self._changed(job, language)]
         below += [self._texts(language, remark.key, remark.values) for remark in proof]
         from_some = kin is not None and (kin.parent is not None or kin.orphan)
         if not isinstance(request, TextToImage) and prompt_of(request) and not from_some:
@@ -149,7 +132,7 @@ class Messages:
         if index:
             below += self._recipe(job, pictures[index - 1], language, kin)
         if back is not None:
-            below.append(self._texts(language, "history.date", {"date": _day(pictures[0].created_at, language)}))
+            below.append(self._texts(language, "history.date", {"date": day(pictures[0].created_at, language)}))
         room = _CAPTION - sum(len(line) + 1 for line in below)
         values = {
             "prompt": shorten(
@@ -160,7 +143,12 @@ class Messages:
             "engine": self._engine_name(request, language),
             "seconds": f"{(job.rendered_at or 0) - (job.started_at or 0):.1f}",
         }
-        text = "\n".join([self._texts(language, "result.caption", values), *below])
+        caption = "result.caption"
+        if isinstance(request, Upscale):  # no seed and no sampler that a person could choose
+            caption = "result.enlarged"
+            values["before"] = f"{pictures[0].width // request.scale}×{pictures[0].height // request.scale}"
+            values["engine"] = catalog.family(request.family).title
+        text = "\n".join([self._texts(language, caption, values), *below])
         if back is None:
             return Said(text, result.keyboard(job, pictures, index, label, self._lanes))
         rows = self._kin_rows(pictures[index - 1], kin, back, label) if index and kin else []
@@ -192,7 +180,7 @@ class Messages:
             return self._texts.plain(language, "kind.remix" if born else "kind.words")
         return self._texts.plain(language, "kind.sent" if picture.operation == UPLOAD else f"kind.{picture.operation}")
 
-    def _kin_rows(self, picture: Picture, kin: Kin, back: str, label: "Label") -> list[list[InlineKeyboardButton]]:
+    def _kin_rows(self, picture: Picture, kin: Kin, back: str, label: Label) -> list[list[InlineKeyboardButton]]:
         return lineage.kin_rows(picture, kin.parent, kin.children, back, label)
 
     def upload(self, picture: Picture, kin: Kin, back: str, language: str) -> Said:
@@ -200,7 +188,7 @@ class Messages:
         values = {
             "name": shown_name(picture.name),
             "size": f"{picture.width}×{picture.height}",
-            "date": _day(picture.created_at, language),
+            "date": day(picture.created_at, language),
         }
         label = self.label(language)
         kin_rows = self._kin_rows(picture, kin, back, label)
@@ -226,7 +214,7 @@ class Messages:
 
     def question(self, job: Job, language: str, dropped: int = 0) -> Said:
         """What was added to a person's words, phrase by phrase, and whether to draw it. dropped: bit n is set for phrase n."""
-        values = {"prompt": shorten(self._said(job), _PROMPT_IN_CAPTION), "words": _marked(wording.parts(job), dropped)}
+        values = {"prompt": shorten(self._said(job), _PROMPT_IN_CAPTION), "words": marked(wording.parts(job), dropped)}
         lines = [self._texts(language, "words.question", values), *self._remarks(job, language)]
         return Said("\n".join(lines), wording.question_keyboard(job, dropped, self.label(language)))
 
@@ -240,7 +228,7 @@ class Messages:
             said = shorten(job.wording.understood, _UNDERSTOOD_IN_CAPTION)
             lines.append(self._texts(language, "words.understood", {"words": said}))
         if job.wording and job.wording.beautified is not None:
-            lines.append(self._texts(language, "words.beautified", {"words": _marked(wording.parts(job))}))
+            lines.append(self._texts(language, "words.beautified", {"words": marked(wording.parts(job))}))
         return lines
 
     def coming(self, language: str) -> Said:
@@ -250,17 +238,13 @@ class Messages:
     def notice(self, notice: Notice, language: str) -> Said:
         """A notice's text, with the buttons that belong to it."""
         key, params, label = notice.key, notice.params, self.label(language)
-        if key in ("job.failed", "job.cancelled"):
-            values = dict(params)
-            if key == "job.failed" and params["error"] == POLICY:
-                return self._withheld("withheld.all", params, label)
-            if key == "job.failed":
-                reason = f"failed.{params['error']}"
-                key = reason if reason in FAILURES else "failed.engine"
-                values["code"] = str(params["job"])[:6]
-            else:
-                key = "job.cancelled" if params.get("refund", True) else "job.cancelled-kept"
-            return Said(self._texts(language, key, values), result.retry_keyboard(str(params["job"]), label))
+        if key == "job.failed" and params["error"] == POLICY:
+            return self._withheld("withheld.all", params, label)
+        if key == "job.failed":
+            return self._failed(params, language)
+        if key == "job.cancelled":
+            key = key if params.get("refund", True) else "job.cancelled-kept"
+            return Said(self._texts(language, key, params), result.retry_keyboard(str(params["job"]), label))
         if key == "withheld.some":
             return self._withheld(key, params, label)
         if key == "history.ask":
@@ -287,7 +271,7 @@ class Messages:
         keyboard = waiting.sure_keyboard(label) if key == "cancel.all-ask" else suggest.keyboard(notice.public_id, params, label)
         return Said(self._texts(language, key, params), keyboard)
 
-    def _withheld(self, key: str, params: Mapping[str, Any], label: "Label") -> Said:
+    def _withheld(self, key: str, params: Mapping[str, Any], label: Label) -> Said:
         """What the judge let nobody see, and why; with the ways on from there."""
         categories = [str(each) for each in params.get("categories", ())]
         why = [
@@ -300,7 +284,20 @@ class Messages:
         text = "\n".join(self._texts(label.language, line, values) for line in lines)
         return Said(text, withheld.keyboard(str(params["job"]), ways, label))
 
-    def _about(self, notice: Notice, label: "Label") -> InlineKeyboardMarkup | None:
+    def _failed(self, params: Mapping[str, Any], language: str) -> Said:
+        """Why nothing was drawn. What would fail again is not offered again: the limit and the next step stand there instead."""
+        reason = f"failed.{params['error']}"
+        key = reason if reason in FAILURES else "failed.engine"
+        text = self._texts(language, key, {**params, "code": str(params["job"])[:6]})
+        if key not in _FOR_GOOD:
+            return Said(text, result.retry_keyboard(str(params["job"]), self.label(language)))
+        if code := params.get("reason"):
+            text += "\n" + self._texts(language, f"refused.{code}", params["values"])
+        if "size" in params:
+            text += "\n" + self._texts(language, "failed.too-much", params)
+        return Said(text)
+
+    def _about(self, notice: Notice, label: Label) -> InlineKeyboardMarkup | None:
         """The buttons of a question about a picture."""
         key, params, offered = notice.key, notice.params, (self._family, self._lanes, label)
         if key == "photo.offer":
@@ -376,49 +373,9 @@ class Messages:
         flash = isinstance(request, TextToImage) and request.flash
         return f"{title} {self._texts.plain(language, 'engine.flash' if flash else 'engine.base')}"
 
-    def label(self, language: str) -> "Label":
+    def label(self, language: str) -> Label:
         return Label(self._texts, language)
 
 
-@dataclass(frozen=True)
-class Label:
-    """Looks up a button's words in one language."""
-
-    texts: Texts
-    language: str
-
-    def __call__(self, key: str, values: Mapping[str, object] | None = None) -> str:
-        return self.texts.plain(self.language, key, values)
-
-
 FAILURES = frozenset(f"failed.{reason}" for reason in ("engine", "poison", "deadline", "oom", "refused", "undeliverable"))
-
-
-def _day(at: float, language: str) -> str:
-    """A date in words: 21 November 2026 (UTC, for where a person is we do not know)."""
-    return str(format_date(datetime.fromtimestamp(at, UTC).date(), "d MMMM y", locale=language))
-
-
-def moment(at: float, language: str) -> str:
-    """A date with its time in words: 21 November 2026, 17:05 (UTC)."""
-    return str(format_datetime(datetime.fromtimestamp(at, UTC), "d MMMM y, HH:mm", locale=language))
-
-
-def span(seconds: float, language: str) -> str:
-    """A length of time in words: 1 day."""
-    return str(format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=language))
-
-
-def _marked(parts: Sequence[phrases.Phrase], dropped: int = 0) -> Marked:
-    """A prompt in which what was added is underlined, and what was dropped of that is struck through."""
-    room, shown = _BEAUTIFIED_IN_CAPTION, []
-    for part in parts:
-        text = shorten(part.text, room) if room > 1 else ""
-        room -= len(text.encode("utf-16-le")) // 2
-        shown.append((text, "s" if phrases.is_dropped(part, dropped) else "u" if part.number is not None else ""))
-    return Marked(tuple(shown))
-
-
-def prompt_of(request: Request) -> str:
-    """The words of a request; empty for one without."""
-    return str(getattr(request, "prompt", ""))
+_FOR_GOOD = frozenset({"failed.refused", "failed.oom"})  # the same wish would end the same way

@@ -14,9 +14,10 @@ from aiogram.types import BufferedInputFile
 from bot.calls import Calls
 from bot.jobs import Jobs
 from bot.logs import log_about
-from bot.messages import Messages, Said
+from bot.messages import Messages
 from bot.open_queues import OpenQueue, OpenQueues
 from bot.outbox import Outbox
+from bot.said import Said
 from bot.screens import Screens
 from bot.telegram import Fate, Tried
 from storage.domain import Job, JobState

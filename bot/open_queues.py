@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from bot.messages import Said
-from storage.domain import Job, Notice
+from bot.said import Said
+from storage.domain import Job
+from storage.post import Notice
 
 _EVERY_S = 2.0  # between two edits of one list
 _FRESH_S = 3600.0  # an older list has scrolled away

@@ -9,8 +9,9 @@ from bot.exports import PART, failed_word
 from bot.jobs import undeliverable
 from handlers.lineage import CHILDREN
 from storage.database import Database
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, Picture, SendState
+from storage.domain import Job, JobState, Picture
 from storage.places import Place, reached
+from storage.post import Delivery, NewNotice, Notice, SendState
 from storage.repositories.jobs import JobRepository
 from storage.repositories.lineage import Kin, LineageRepository
 from storage.repositories.outgoing import DeliveryRepository, Lease, NoticeRepository, PauseRepository

@@ -5,8 +5,8 @@ import random
 from collections import Counter
 
 from bot.outbox import Outbox
-from storage.domain import Delivery, Notice, SendState
 from storage.errors import MediaAway
+from storage.post import Delivery, Notice, SendState
 
 log = logging.getLogger(__name__)
 

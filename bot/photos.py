@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from bot.downloads import Downloads
+from bot.arrivals import Arrivals
 from bot.likeness import likeness
 from handlers.ports import Actor, SentFile
 from storage.database import Database
-from storage.domain import Job, Likeness, NewNotice, NewUpload, Picture, Refused, User
+from storage.domain import Job, Likeness, NewUpload, Picture, Refused, User
 from storage.errors import BadUpload
+from storage.post import NewNotice
 from storage.repositories.inbox import InboxRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository
@@ -24,8 +25,8 @@ _ALBUM_S = 1.0  # after a picture of an album, until the whole of it is answered
 class Photos:
     """What handlers may ask for about pictures that are there already."""
 
-    def __init__(self, database: Database, downloads: Downloads, uploads: Uploads, wake: Callable[[], None]) -> None:
-        self._db, self._downloads, self._uploads, self._wake = database, downloads, uploads, wake
+    def __init__(self, database: Database, arrivals: Arrivals, uploads: Uploads, wake: Callable[[], None]) -> None:
+        self._db, self._arrivals, self._uploads, self._wake = database, arrivals, uploads, wake
 
     async def take(self, actor: Actor, file: SentFile) -> Picture:
         """Keep a picture that came with this update; the same message brings it once.
@@ -33,8 +34,8 @@ class Photos:
         Raises: Refused with the reason; TelegramAway, MediaAway for what the next try may find well.
         """
         try:
-            async with self._downloads.file(file.file_id, file.size) as path:
-                upload = await self._uploads.take(path)
+            async with self._arrivals.plain(actor.inbox_id, file) as plain:
+                upload = await self._uploads.keep(plain)
         except BadUpload as error:
             raise refusal(error) from error
         new = NewUpload(
@@ -63,10 +64,11 @@ class Photos:
             return await PictureRepository(session).get(job.parent_picture_id)
 
     async def offer_album(self, actor: Actor, album: str) -> None:
-        """Owe one answer to an album, and put it off with each of its pictures; one that comes after the answer gets another."""
+        """Owe one answer to an album, and put it off with each of its pictures; one that comes after the answer changes it."""
         stem = f"album:{actor.user.bot_id}:{actor.chat_id}:{album}:"
         async with self._db.begin() as session:
             notices = NoticeRepository(session)
+            answer = await notices.newest_message(stem)
             notice = NewNotice(
                 bot_id=actor.user.bot_id,
                 chat_id=actor.chat_id,
@@ -74,7 +76,8 @@ class Photos:
                 key="mix.offer",
                 params={"album": album},
                 dedupe_key=f"{stem}{await notices.settled_count(stem)}",
-                reply_to_message_id=actor.message_id,
+                edit_message_id=answer,
+                reply_to_message_id=None if answer else actor.message_id,
             )
             await notices.add(notice)
             await notices.put_off(notice.dedupe_key, _ALBUM_S)

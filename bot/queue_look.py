@@ -6,7 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from storage.database import Database
-from storage.domain import Job, JobState, QueueView, Timing
+from storage.domain import Job, JobState
+from storage.queue_state import QueueView, Timing
 from storage.repositories.queues import QueueRepository, Views
 from storage.repositories.workers import TimingRepository
 

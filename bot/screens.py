@@ -9,16 +9,18 @@ from types import MappingProxyType
 from bot import family_tree
 from bot.jobs import Jobs
 from bot.marking import Marks
-from bot.messages import Messages, Said, moment, span
+from bot.messages import Messages
 from bot.presentation import as_gallery, as_photo, as_thumbnail
+from bot.said import Said, moment, span
 from bot.texts import LANGUAGES, shorten
 from engine.requests import from_json
 from handlers import history, inpaint, lineage, privacy, settings, waiting
 from storage.database import Database
-from storage.domain import FAVOURITE, Job, JobState, Kept, Notice, Picture, UserSettings
+from storage.domain import FAVOURITE, Job, JobState, Kept, Picture, UserSettings
 from storage.errors import MediaMissing, NotFound
 from storage.media import MediaStore
 from storage.names import shown_name
+from storage.post import Notice
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.history import HistoryRepository
 from storage.repositories.jobs import JobRepository
@@ -132,13 +134,16 @@ class Screens:
         return self._messages.ways_to_a_mask(picture, language) if picture else self._gone(language)
 
     async def mask(self, notice: Notice, language: str) -> Said:
-        """A picture with its mask over it, to be looked at before anything is drawn."""
+        """A picture with a mask over it, the one that this message is of, to be looked at before anything is drawn."""
         picture = await self._picture(notice)
-        if picture is None or picture.mask_id is None:
+        mask = notice.params.get("mask")
+        if picture is None or mask is None:
             return self._gone(language)
-        photo, share = await self._marks.preview(picture)
+        photo, share = await self._marks.preview(picture, str(mask))
         text = self._messages.text(language, notice.key, {"share": max(1, round(100 * share))})
-        return Said(text, inpaint.preview_keyboard(picture.public_id, self._messages.label(language)), photo)
+        if read := notice.params.get("read"):
+            text += "\n" + self._messages.text(language, f"mask.read-{read}")
+        return Said(text, inpaint.preview_keyboard(notice.public_id, self._messages.label(language)), photo)
 
     async def tree(self, notice: Notice, language: str) -> Said:
         """A picture's family, with a button for each of its members."""

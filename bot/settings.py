@@ -31,7 +31,7 @@ class SettingsError(Exception):
     """A setting is missing or wrong: one line that names it."""
 
 
-def _from(prefix: str = "", empty_wins: bool = False) -> SettingsConfigDict:
+def found_in(prefix: str = "", empty_wins: bool = False) -> SettingsConfigDict:
     """Where a class finds its settings; an empty one is as good as none, or (`empty_wins`) also hides what `.env` says."""
     ignored = not empty_wins
     return SettingsConfigDict(env_prefix=prefix, env_file=".env", env_ignore_empty=ignored, extra="ignore", frozen=True)
@@ -44,7 +44,7 @@ def _none_if_empty(value: object) -> object:
 class TelegramSettings(BaseSettings):
     """Who the bot is, and where Telegram is."""
 
-    model_config = _from("TELEGRAM_")
+    model_config = found_in("TELEGRAM_")
     token: SecretStr | None = Field(None, description="the bot's token, as @BotFather gave it")
     api: str = Field("https://api.telegram.org", description="address of the Bot API: Telegram's, or a server of your own")
 
@@ -69,7 +69,7 @@ class TelegramSettings(BaseSettings):
 class WebhookSettings(BaseSettings):
     """Where Telegram sends updates; without an address the bot asks for them."""
 
-    model_config = _from("WEBHOOK_", empty_wins=True)
+    model_config = found_in("WEBHOOK_", empty_wins=True)
     url: str | None = Field(None, description="public https address, path included; without it the bot polls")
     secret: SecretStr | None = Field(None, description="what Telegram must send along: 32 to 256 of A-Z a-z 0-9 _ -")
 
@@ -103,7 +103,7 @@ class WebhookSettings(BaseSettings):
 class MiniAppSettings(BaseSettings):
     """Where people reach the mask editor; without an address its button hides."""
 
-    model_config = _from("MINI_APP_", empty_wins=True)
+    model_config = found_in("MINI_APP_", empty_wins=True)
     url: str | None = Field(None, description="public https address of the mask editor; without it masks are drawn by pencil")
     script: str = Field(_SCRIPT, description="address of Telegram's script for Mini Apps")
 
@@ -133,7 +133,7 @@ class MiniAppSettings(BaseSettings):
 class WebSettings(BaseSettings):
     """Where the bot listens for its webhook and the mask editor, behind a proxy that speaks TLS."""
 
-    model_config = _from("WEB_")
+    model_config = found_in("WEB_")
     host: str = Field(_LOOPBACK, pattern=_HOST, description="address to listen on")
     port: int = Field(8081, ge=1, le=65535, description="port to listen on")
 
@@ -141,7 +141,7 @@ class WebSettings(BaseSettings):
 class OpsSettings(BaseSettings):
     """Where a process answers GET /health and /metrics."""
 
-    model_config = _from("OPS_", empty_wins=True)
+    model_config = found_in("OPS_", empty_wins=True)
     host: str = Field(_LOOPBACK, pattern=_HOST, description="address to listen on; keep it off the internet")
     port: int | None = Field(None, ge=1, le=65535, description="port to listen on; none by default. Each process needs its own")
 
@@ -156,14 +156,14 @@ class OpsSettings(BaseSettings):
 class LogSettings(BaseSettings):
     """How lines of the log look."""
 
-    model_config = _from("LOG_")
+    model_config = found_in("LOG_")
     format: Literal["text", "json"] = Field("text", description="how a line looks: text, or json for a collector")
 
 
 class StorageSettings(BaseSettings):
     """Where things are kept; the embedded defaults live in `data_dir`."""
 
-    model_config = _from()
+    model_config = found_in()
     data_dir: Path = Field(Path("~/.local/share/kandinsky-bot"), description="folder of everything embedded")
     database_url: str | None = Field(
         None, description="database, as postgresql://user:password@host/name; by default SQLite in DATA_DIR"
@@ -216,7 +216,7 @@ class StorageSettings(BaseSettings):
 class JobSettings(BaseSettings):
     """Times and limits of a job's life; tests run them at a tenth."""
 
-    model_config = _from("JOB_")
+    model_config = found_in("JOB_")
     lease_s: float = Field(30.0, gt=0, allow_inf_nan=False, description="seconds a worker may be silent before its job is taken")
     renew_s: float = Field(10.0, gt=0, allow_inf_nan=False, description="seconds between two renewals of that lease")
     stall_s: float = Field(60.0, gt=0, allow_inf_nan=False, description="seconds without a step before a drawing is broken off")
@@ -248,7 +248,7 @@ class JobSettings(BaseSettings):
 class LimitSettings(BaseSettings):
     """How fast the bot may speak: Telegram's usual limits. Paid broadcasts or an own Bot API server allow more."""
 
-    model_config = _from("LIMIT_")
+    model_config = found_in("LIMIT_")
     messages_per_s: float = Field(25.0, ge=1, description="messages a second over all chats")
     chat_messages_per_s: float = Field(1.0, gt=0, description="messages a second in one chat; three may come at once")
     group_messages_per_min: float = Field(18.0, gt=0, description="messages a minute in one group")
@@ -257,7 +257,7 @@ class LimitSettings(BaseSettings):
 class PrivacySettings(BaseSettings):
     """What people may do about what is kept of them."""
 
-    model_config = _from("PRIVACY_")
+    model_config = found_in("PRIVACY_")
     grace_s: float = Field(
         86400.0, ge=0, le=30 * 86400, allow_inf_nan=False, description="seconds in which a person may take /forget back"
     )
@@ -268,7 +268,7 @@ class PrivacySettings(BaseSettings):
 class DrawingSettings(BaseSettings):
     """What a plain message draws with."""
 
-    model_config = _from("DRAW_")
+    model_config = found_in("DRAW_")
     family: str = Field("kandinsky-nano", description="set of weights that a plain message is drawn with")
     lanes: str = Field("", description="lanes that workers here have, with commas, where not all of the family's: flash")
     beautify: Literal["always", "ask", "never"] = Field(
@@ -284,7 +284,7 @@ class DrawingSettings(BaseSettings):
 class WorkerSettings(BaseSettings):
     """What one worker loads; the command line writes these for its child."""
 
-    model_config = _from("WORKER_")
+    model_config = found_in("WORKER_")
     family: str = Field("kandinsky-nano", description="set of weights; `worker --family` sets it")
     lanes: str = Field("", description="lanes of the family, with commas, where not all; `worker --lanes` sets it")
     device: str = Field("cpu", description="device to draw on: cpu, cuda or cuda:N; `worker --device` sets it")
@@ -363,45 +363,6 @@ def read(kind: type[S]) -> S:
         raise SettingsError(f"{setting_name(kind, str(first['loc'][0]))}: {said}") from None
     except (UnicodeDecodeError, OSError) as error:
         raise SettingsError(f".env: cannot be read: {error}") from None
-
-
-class _Secrets(BaseSettings):
-    """Everything secret as it was written, be it right or wrong; the last ones are read by s3fs, not by us."""
-
-    model_config = _from()
-    telegram_token: str | None = None
-    webhook_secret: str | None = None
-    database_url: str | None = None
-    broker_url: str | None = None
-    media_url: str | None = None
-    aws_access_key_id: str | None = None
-    aws_secret_access_key: str | None = None
-    aws_session_token: str | None = None
-    fsspec_s3_key: str | None = None
-    fsspec_s3_secret: str | None = None
-
-
-def known_secrets() -> frozenset[str]:
-    """Every secret value of this process's settings; never fails, since a wrong setting must not be shown either."""
-    try:
-        written = {name: value for name, value in _Secrets().model_dump().items() if value}
-    except (ValidationError, UnicodeDecodeError, OSError):
-        return frozenset()
-    found = {value for name, value in written.items() if not name.endswith("_url")}
-    found |= {part for value in [written.get("telegram_token", "")] for part in value.split(":")[1:]}
-    for name, value in written.items():
-        if name.endswith("_url"):
-            found |= _secrets_of_url(value)
-    return frozenset(found)
-
-
-def _secrets_of_url(url: str) -> set[str]:
-    """Whatever of an address may be a password, also where the address is malformed."""
-    _, _, rest = url.partition("://")
-    user, _, password = rest.rpartition("@")[0].partition(":")
-    asked = re.findall(r"[?&](?:\w*password|\w*secret\w*|\w*key\w*|\w*token)=([^&]+)", url, re.IGNORECASE)
-    parts = {password, *asked} | ({user} if url.startswith("s3:") else set())
-    return {form for part in parts if part for form in (part, unquote(part))}
 
 
 def _is_reachable(url: str) -> bool:

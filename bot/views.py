@@ -8,15 +8,17 @@ from aiogram.types import BufferedInputFile, Message
 
 from bot.calls import Calls
 from bot.file_names import file_name
-from bot.messages import Messages, Said
+from bot.messages import Messages
 from bot.outbox import Outbox
 from bot.presentation import as_comparison, as_photo, as_sheet, ending, size_of
 from bot.presentation import as_file as without_loss
 from bot.proofs import Proofs
+from bot.said import Said
 from engine.requests import Request, Upscale, from_json
-from storage.domain import Notice, Picture
+from storage.domain import Picture
 from storage.errors import MediaMissing
 from storage.media import MediaStore
+from storage.post import Notice
 
 
 def looks(media: MediaStore, request: Request, pictures: Sequence[Picture], as_file: bool) -> tuple[bytes, str]:

@@ -193,8 +193,9 @@ class RenderChild:
         except LostLease:
             log.warning("somebody else has it; result dropped")
         except (RequestError, MediaMissing) as error:
-            await jobs.stop_failed(self._db, job, "refused")
-            log.warning("refused: %s", error.code if isinstance(error, RequestError) else "a picture is gone")
+            why = error if isinstance(error, RequestError) else RequestError("picture-missing", "A picture's file is gone.")
+            await jobs.stop_failed(self._db, job, "refused", refusal=why)
+            log.warning("refused: %s", why.code)
         except Exception as error:
             await self._after_error(job, error)
 

@@ -27,10 +27,9 @@ async def picture_asked_about(state: FSMContext, actor: Actor, find_picture: Fin
 
 
 @router.message(asked, Command("cancel", ignore_case=True))
-async def leave_it(message: Message, actor: Actor, state: FSMContext, say: Say) -> None:
+async def leave_it(message: Message, actor: Actor, say: Say) -> None:
     """`/cancel` ends the open question first."""
-    await say(actor, "asking.over")
-    await state.clear()
+    await say(actor.ending(), "asking.over")
 
 
 @router.message(asked, F.text.startswith("/"))

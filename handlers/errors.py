@@ -1,6 +1,7 @@
 """The one place where a refusal becomes words in a chat."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from aiogram import Router
@@ -13,11 +14,14 @@ from handlers import parameters
 from handlers.parameters import ParameterError
 from handlers.ports import Actor, Choice, Say, Screen, Toast
 from handlers.start import a_few
+from handlers.typed import parse
+from handlers.worded import Misread
 from storage.domain import Refused
 
 router = Router(name=__name__)
 
 _SCREENS = frozenset({"refused.queue-full", "refused.being-forgotten"})  # with buttons that mend it
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _WITH_EXAMPLES = frozenset({"prompt-empty", "prompt-nothing-to-draw"})
 
 
@@ -27,8 +31,7 @@ async def request_refused(event: ErrorEvent, actor: Actor, say: Say, family: str
     error = event.exception
     if not isinstance(error, RequestError):
         raise error
-    values: Mapping[str, Any] = error.values
-    await say(actor, f"refused.{error.code}", values, _choices(error, actor, family, _typed(event)))
+    await _say_refused(error, _typed(event), actor, say, family)
     return Toast("toast.look-below") if event.update.callback_query else None
 
 
@@ -38,11 +41,36 @@ async def parameter_refused(event: ErrorEvent, actor: Actor, say: Say) -> Toast 
     error = event.exception
     if not isinstance(error, ParameterError):
         raise error
+    await _say_unreadable(error, actor, say)
+    return Toast("toast.look-below") if event.update.callback_query else None
+
+
+@router.error(ExceptionTypeFilter(Misread))
+async def misread(event: ErrorEvent, actor: Actor, say: Say, family: str) -> Toast | None:
+    """Say the same of words about a picture; what is tapped then is about that picture, too."""
+    slip = event.exception
+    if not isinstance(slip, Misread):
+        raise slip
+    about = {"about": slip.about.to_json()}
+    if isinstance(slip.error, ParameterError):
+        await _say_unreadable(slip.error, actor, say, about)
+    else:
+        await _say_refused(slip.error, slip.text, actor, say, family, about)
+    return Toast("toast.look-below") if event.update.callback_query else None
+
+
+async def _say_refused(
+    error: RequestError, typed: str, actor: Actor, say: Say, family: str, about: Mapping[str, Any] = _NOTHING
+) -> None:
+    values: Mapping[str, Any] = error.values
+    await say(actor, f"refused.{error.code}", {**values, **about}, _choices(error, actor, family, typed))
+
+
+async def _say_unreadable(error: ParameterError, actor: Actor, say: Say, about: Mapping[str, Any] = _NOTHING) -> None:
     choices = [Choice(label, prompt) for label, prompt in error.offers]
     if error.without:
         choices.append(Choice("", error.without, key="button.without"))
-    await say(actor, error.code, error.values, choices)
-    return Toast("toast.look-below") if event.update.callback_query else None
+    await say(actor, error.code, {**error.values, **about}, choices)
 
 
 @router.error(ExceptionTypeFilter(Refused))
@@ -63,7 +91,7 @@ def _choices(error: RequestError, actor: Actor, family: str, prompt: str) -> lis
     if error.code in _WITH_EXAMPLES:
         return a_few(actor, family)
     if offered := _list(error.values.get("prompts")):
-        flags = [flag.typed for flag in parameters.parse(prompt).flags]
+        flags = [flag.typed for flag in parse(prompt).flags]
         return [Choice(str(offer), " ".join([str(offer), *flags])) for offer in offered]
     suggestions = [str(word) for word in _list(error.values.get("suggestions"))]
     unknown = [str(word) for word in _list(error.values.get("words"))]
@@ -72,7 +100,7 @@ def _choices(error: RequestError, actor: Actor, family: str, prompt: str) -> lis
 
 def _mended(prompt: str, unknown: list[str], word: str, family: str) -> str:
     """Give a known word the place of the one unknown word, or of the missing object; else it speaks alone."""
-    typed = parameters.parse(prompt)
+    typed = parse(prompt)
     named = " ".join([typed.words, word, *(flag.typed for flag in typed.flags)])
     mended = prompt.replace(unknown[0], word, 1) if len(unknown) == 1 else named if not unknown else word
     try:

@@ -8,7 +8,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardMarkup
 from engine import catalog
 from engine.requests import Outpaint, Request
 from handlers.editing import Edit, EditButton, Label, buttons, check_size, feather
-from handlers.ports import Actor, FindPicture, Screen
+from handlers.ports import Actor, FindPicture, Screen, Toast, unless_new
 from storage.domain import Picture
 
 router = Router(name=__name__)
@@ -58,6 +58,8 @@ def keyboard(picture: str, label: Label) -> InlineKeyboardMarkup:
 @router.callback_query(EditButton.filter(F.action == "extend"))
 async def ask_where(
     query: CallbackQuery, callback_data: EditButton, actor: Actor, find_picture: FindPicture, screen: Screen
-) -> None:
+) -> Toast | None:
     picture = await find_picture(actor.user, callback_data.picture)
-    await screen(actor, "extend.ask", {"picture": picture.public_id, "size": f"{picture.width}×{picture.height}"})
+    return unless_new(
+        await screen(actor, "extend.ask", {"picture": picture.public_id, "size": f"{picture.width}×{picture.height}"})
+    )

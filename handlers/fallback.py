@@ -9,9 +9,6 @@ from handlers.start import a_few
 
 router = Router(name=__name__)
 
-_MB = 1_000_000
-_LARGEST_FILE = 20 * _MB  # bytes that Telegram lets a bot download
-
 
 @router.edited_message(F.text, F.chat.type == "private")
 async def edited(message: Message, actor: Actor, say: Say) -> None:
@@ -26,11 +23,6 @@ async def unknown_command(message: Message, actor: Actor, say: Say, family: str)
 
 @router.message(F.photo | F.document | F.sticker | F.animation | F.video | F.video_note, F.chat.type == "private")
 async def picture_or_file(message: Message, actor: Actor, say: Say, family: str) -> None:
-    size = message.document.file_size if message.document else None
-    if size and size > _LARGEST_FILE:
-        values = {"limit": _LARGEST_FILE // _MB, "value": round(size / _MB)}
-        await say(actor, "fallback.file-too-big", values, a_few(actor, family))
-        return
     await say(actor, _key(message), None, a_few(actor, family))
 
 

@@ -15,7 +15,7 @@ router = Router(name=__name__)
 router.callback_query.filter(private)
 
 
-class StarButton(CallbackData, prefix="v1s"):
+class StarButton(CallbackData, prefix="v1st"):
     """Whether picture `index` of a job is to be a favourite; pressed twice, it says the same twice.
 
     card: it stands under a card, which `back` is the way back of.

@@ -6,6 +6,8 @@ message passes, that adds up.
 
 from aiogram.types import CallbackQuery, Message
 
+from handlers.sent import has_picture
+
 
 async def private(event: Message | CallbackQuery) -> bool:
     """In a chat with one person."""
@@ -20,8 +22,7 @@ async def asked(event: Message, raw_state: str | None) -> bool:
 
 async def picture(message: Message) -> bool:
     """A picture in any of the ways in which people send one."""
-    document = message.document
-    return bool(message.photo or message.sticker or (document and (document.mime_type or "").startswith("image/")))
+    return has_picture(message)
 
 
 async def words(message: Message) -> bool:

@@ -175,17 +175,8 @@ async def ask_for_words(query: CallbackQuery, actor: Actor, state: FSMContext, r
 
 
 @router.message(Search.words, words)
-async def search(
-    message: Message,
-    actor: Actor,
-    state: FSMContext,
-    count_pictures: CountPictures,
-    say: Say,
-    screen: Screen,
-    family: str,
-) -> None:
-    await _show(actor, 1, clean_prompt(message.text or ""), count_pictures, say, screen, family)
-    await state.clear()  # after the answer: what was stored once is not asked again
+async def search(message: Message, actor: Actor, count_pictures: CountPictures, say: Say, screen: Screen, family: str) -> None:
+    await _show(actor.ending(), 1, clean_prompt(message.text or ""), count_pictures, say, screen, family)
 
 
 async def _show(

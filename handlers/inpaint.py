@@ -1,6 +1,6 @@
 """A part of a picture drawn anew: a mask first (an editor, the pencil of Telegram's own, or a file), a look at it, then words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aiogram import F, Router
 from aiogram.filters.callback_data import CallbackData
@@ -9,11 +9,12 @@ from aiogram.fsm.state import State, StatesGroup
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message, WebAppInfo
 
 from engine import catalog
-from engine.requests import Inpaint, Request, new_seed
+from engine.requests import Inpaint, Request
+from handlers import worded
 from handlers.asking import picture_asked_about
 from handlers.editing import Edit, EditButton, Label, feather
 from handlers.filters import picture, private, words
-from handlers.ports import Actor, Ask, ChangeMask, FindPicture, Screen, Submit, TakeMask
+from handlers.ports import Actor, Ask, ChangeMask, FindPicture, FindScreen, Screen, Submit, TakeMask, Toast, unless_new
 from handlers.sent import sent
 from storage.domain import MASK_CHANGES, Picture, Refused
 
@@ -30,10 +31,17 @@ class Repaint(StatesGroup):
 
 
 class MaskButton(CallbackData, prefix="v1m"):
-    """Change a picture's mask, look at it, or use it as it is."""
+    """Look at a picture's last mask."""
 
     action: str
     picture: str
+
+
+class PreviewButton(CallbackData, prefix="v1mp"):
+    """Change the mask that a preview shows, or use it as it is; `notice` knows the picture and that mask."""
+
+    action: str
+    notice: str
 
 
 def repaint(family: str, picture: Picture, mask: str, prompt: str, seed: int) -> Request:
@@ -62,32 +70,41 @@ def ways_keyboard(picture: str, has_mask: bool, editor: Callable[[str], str] | N
     if editor is not None:
         rows.append([InlineKeyboardButton(text=label("button.editor"), web_app=WebAppInfo(url=editor(picture)))])
     if has_mask:
-        rows.append([_button("look", picture, label)])
+        look = MaskButton(action="look", picture=picture).pack()
+        rows.append([InlineKeyboardButton(text=label("button.mask-look"), callback_data=look)])
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
 
-def preview_keyboard(picture: str, label: Label) -> InlineKeyboardMarkup:
+def preview_keyboard(notice: str, label: Label) -> InlineKeyboardMarkup:
     """Draw what can be done with a mask before it is used."""
+
+    def button(action: str) -> InlineKeyboardButton:
+        data = PreviewButton(action=action, notice=notice).pack()
+        return InlineKeyboardButton(text=label(f"button.mask-{action}"), callback_data=data)
+
     shown = (("use", "invert"), ("grow", "shrink"))
-    return InlineKeyboardMarkup(inline_keyboard=[[_button(action, picture, label) for action in row] for row in shown])
+    return InlineKeyboardMarkup(inline_keyboard=[[button(action) for action in row] for row in shown])
 
 
 def _preview(picture: Picture, mask: str) -> dict[str, str]:
-    """What a preview is of. Each names its mask, though the newest counts: so all of a person's are found when they leave."""
+    """What a preview is of: its buttons are about this mask, whatever became of the picture's last one."""
     return {"picture": picture.public_id, "mask": mask}
 
 
-def _button(action: str, picture: str, label: Label) -> InlineKeyboardButton:
-    data = MaskButton(action=action, picture=picture).pack()
-    return InlineKeyboardButton(text=label(f"button.mask-{action}"), callback_data=data)
+async def _shown(pressed: PreviewButton, actor: Actor, find_screen: FindScreen, find_picture: FindPicture) -> tuple[Picture, str]:
+    """The picture and the mask of the preview whose button was pressed. Raises: Refused."""
+    shown = await find_screen(actor.user, pressed.notice)
+    if not shown.get("mask"):
+        raise Refused("refused.not-found")
+    return await find_picture(actor.user, str(shown["picture"])), str(shown["mask"])
 
 
 @router.callback_query(EditButton.filter(F.action == "inpaint"))
 async def ask_for_mask(
     query: CallbackQuery, callback_data: EditButton, actor: Actor, state: FSMContext, find_picture: FindPicture, ask: Ask
-) -> None:
+) -> Toast | None:
     asked = await find_picture(actor.user, callback_data.picture)
-    await ask(actor, "inpaint.how", state.key, Repaint.mask, {"picture": asked.public_id})
+    return unless_new(await ask(actor, "inpaint.how", state.key, Repaint.mask, {"picture": asked.public_id}))
 
 
 @router.message(Repaint.mask, picture)
@@ -96,44 +113,65 @@ async def mask_came(
 ) -> None:
     """The picture drawn on, or a mask of its own; what cannot be used is refused, and the question stays open."""
     asked = await picture_asked_about(state, actor, find_picture)
-    mask = await take_mask(actor, asked, sent(message))
-    await screen(actor, "mask.preview", _preview(asked, mask))
-    await state.clear()
+    taken = await take_mask(actor, asked, sent(message))
+    await screen(actor.ending(), "mask.preview", _preview(asked, taken.media_id) | ({"read": taken.read} if taken.read else {}))
 
 
-@router.callback_query(MaskButton.filter(F.action == "look"))
-async def look(query: CallbackQuery, callback_data: MaskButton, actor: Actor, find_picture: FindPicture, screen: Screen) -> None:
+@router.callback_query(MaskButton.filter())
+async def look(
+    query: CallbackQuery, callback_data: MaskButton, actor: Actor, find_picture: FindPicture, screen: Screen
+) -> Toast | None:
+    """The last mask; under previews from before, which named none, every button brings it."""
     asked = await find_picture(actor.user, callback_data.picture)
-    await screen(actor, "mask.preview", {"picture": asked.public_id})
+    if asked.mask_id is None:
+        raise Refused("refused.not-found")
+    return unless_new(await screen(actor, "mask.preview", _preview(asked, asked.mask_id)))
 
 
-@router.callback_query(MaskButton.filter(F.action.in_(MASK_CHANGES)))
+@router.callback_query(PreviewButton.filter(F.action.in_(MASK_CHANGES)))
 async def change(
     query: CallbackQuery,
-    callback_data: MaskButton,
+    callback_data: PreviewButton,
     actor: Actor,
+    find_screen: FindScreen,
     find_picture: FindPicture,
     change_mask: ChangeMask,
     screen: Screen,
 ) -> None:
-    asked = await find_picture(actor.user, callback_data.picture)
-    mask = await change_mask(asked, callback_data.action)
-    await screen(actor, "mask.preview", _preview(asked, mask), edit=True)
+    asked, mask = await _shown(callback_data, actor, find_screen, find_picture)
+    changed = await change_mask(asked, mask, callback_data.action)
+    await screen(actor, "mask.preview", _preview(asked, changed), edit=True)
 
 
-@router.callback_query(MaskButton.filter(F.action == "use"))
+@router.callback_query(PreviewButton.filter(F.action == "use"))
 async def ask_for_words(
-    query: CallbackQuery, callback_data: MaskButton, actor: Actor, state: FSMContext, find_picture: FindPicture, ask: Ask
-) -> None:
-    asked = await find_picture(actor.user, callback_data.picture)
-    if asked.mask_id is None:
-        raise Refused("refused.not-found")
-    await ask(actor, "inpaint.ask", state.key, Repaint.words, {"picture": asked.public_id, "mask": asked.mask_id})
+    query: CallbackQuery,
+    callback_data: PreviewButton,
+    actor: Actor,
+    state: FSMContext,
+    find_screen: FindScreen,
+    find_picture: FindPicture,
+    ask: Ask,
+) -> Toast | None:
+    asked, mask = await _shown(callback_data, actor, find_screen, find_picture)
+    return unless_new(await ask(actor, "inpaint.ask", state.key, Repaint.words, _preview(asked, mask)))
 
 
 @router.message(Repaint.words, words)
-async def draw(message: Message, actor: Actor, state: FSMContext, find_picture: FindPicture, submit: Submit, family: str) -> None:
+async def draw(
+    message: Message,
+    actor: Actor,
+    state: FSMContext,
+    find_picture: FindPicture,
+    submit: Submit,
+    family: str,
+    lanes: Collection[str] | None,
+) -> None:
     """With the mask that was looked at, whatever became of it since."""
     asked, mask = await picture_asked_about(state, actor, find_picture), str((await state.get_data())["mask"])
-    await submit(actor.wish(), repaint(family, asked, mask, message.text or "", new_seed()), asked)
-    await state.clear()
+    about = worded.About(worded.INPAINT, (asked.public_id,), mask, question=str(Repaint.words.state))
+
+    def make(prompt: str, seed: int) -> Request:
+        return repaint(family, asked, mask, prompt, seed)
+
+    await worded.draw(message.text or "", about, make, asked, actor.ending().wish(), submit, family, lanes)

@@ -27,6 +27,7 @@ from handlers.ports import (
     ShowCard,
     Submit,
     Toast,
+    unless_new,
 )
 from handlers.start import examples
 from storage.domain import Job, Picture, Refused, Remark
@@ -58,13 +59,13 @@ class OriginButton(CallbackData, prefix="v1u"):
     picture: str
 
 
-class TreeButton(CallbackData, prefix="v1t"):
+class TreeButton(CallbackData, prefix="v1nt"):
     """The family of a picture."""
 
     picture: str
 
 
-class ProofButton(CallbackData, prefix="v1q"):
+class ProofButton(CallbackData, prefix="v1np"):
     """Draw picture `index` of a job again, and compare."""
 
     job: str
@@ -167,9 +168,9 @@ async def undo(
 @router.callback_query(TreeButton.filter())
 async def open_tree(
     query: CallbackQuery, callback_data: TreeButton, actor: Actor, find_picture: FindPicture, screen: Screen
-) -> None:
+) -> Toast | None:
     picture = await find_picture(actor.user, callback_data.picture)
-    await screen(actor, "tree.page", {"picture": picture.public_id})
+    return unless_new(await screen(actor, "tree.page", {"picture": picture.public_id}))
 
 
 @router.callback_query(ProofButton.filter())

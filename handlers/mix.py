@@ -10,9 +10,10 @@ from aiogram.fsm.state import State, StatesGroup
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup
 
 from engine import catalog
-from engine.requests import Mix, Request, new_seed
+from engine.requests import Mix, Request
+from handlers import worded
 from handlers.editing import OFFER, Edit, EditButton, Label, served
-from handlers.ports import Actor, Ask, FindAlbum, FindPicture, FindScreen, Submit, Toast
+from handlers.ports import Actor, Ask, FindAlbum, FindPicture, FindScreen, Submit, Toast, unless_new
 from storage.domain import Picture, Refused
 
 router = Router(name=__name__)
@@ -41,6 +42,12 @@ def mixed(family: str, pictures: Sequence[Picture], seed: int, prompt: str = "",
     return catalog.make(Mix, family, images=images, seed=seed, prompt=prompt, weights=tuple(weights))
 
 
+def maker(family: str, pictures: Sequence[Picture], share: int) -> worded.Make:
+    """Make the requests of words with pictures. share: of the first of two, in per cent; of more, all have the same."""
+    weights = (share / 100, (100 - share) / 100) if len(pictures) == 2 and 0 < share < 100 else ()
+    return lambda prompt, seed: mixed(family, pictures, seed, prompt, weights)
+
+
 EDITS = {"mix": Edit("button.mix", lambda family, picture, seed: mixed(family, [picture], seed), asks=True)}
 
 
@@ -65,9 +72,9 @@ def keyboard(notice: str, pictures: Sequence[str], mixes: bool, label: Label) ->
 @router.callback_query(EditButton.filter(F.action == "mix"))
 async def ask_for_second(
     query: CallbackQuery, callback_data: EditButton, actor: Actor, state: FSMContext, find_picture: FindPicture, ask: Ask
-) -> None:
+) -> Toast | None:
     picture = await find_picture(actor.user, callback_data.picture)
-    await ask(actor, "mix.ask", state.key, Second.picture, {"picture": picture.public_id})
+    return unless_new(await ask(actor, "mix.ask", state.key, Second.picture, {"picture": picture.public_id}))
 
 
 @router.callback_query(ShareButton.filter())
@@ -89,10 +96,10 @@ async def mix(
     if not served(family, EDITS["mix"], lanes):
         raise Refused("refused.not-served")
     share = callback_data.share
-    weights = (share / 100, (100 - share) / 100) if len(pictures) == 2 and 0 < share < 100 else ()
     words = next((picture.caption for picture in pictures if picture.caption), "")  # an album's stand under one of them
-    request = mixed(family, pictures, new_seed(), words, weights)
-    done = await submit(actor.wish(f"mix{callback_data.share}"), request, pictures[0])
+    about = worded.About(worded.MIX, tuple(picture.public_id for picture in pictures[:MOST]), share=share)
+    make = maker(family, pictures, share)
+    done = await worded.draw(words, about, make, pictures[0], actor.wish(f"mix{share}"), submit, family, lanes)
     return Toast("toast.drawing" if done.created else "toast.already")
 
 

@@ -1,37 +1,20 @@
 """Parameters among the words of a message: "a red star --seed 7 --n 2".
 
-Phones make one long dash of two short ones, and Russian keyboards write other quotes, a comma in decimals and letters that
-only look Latin: all of that is read. What cannot be granted as it was asked is granted otherwise, and a remark says so.
+What cannot be granted as it was asked is granted otherwise, and a remark says so.
 """
 
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from engine import catalog
-from engine.requests import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, Request, TextToImage, clean_prompt
+from engine.requests import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, GuidedRequest, Request, RequestError, TextToImage
+from handlers.typed import DASHES, SPELLED, Flag, Typed, parse
 from storage.domain import Remark
 
-_SPELLED: Mapping[str, tuple[str, ...]] = {
-    "ar": ("ar", "aspect", "ratio", "формат", "пропорции"),
-    "size": ("size", "размер"),
-    "n": ("n", "count", "number", "число", "картинок"),
-    "seed": ("seed", "сид", "зерно"),
-    "engine": ("engine", "model", "движок", "модель"),
-    "steps": ("steps", "step", "шаги", "шагов"),
-    "cfg": ("cfg", "guidance"),
-    "no": ("no", "without", "negative", "без", "кроме"),
-    "raw": ("raw",),
-    "flash": ("flash",),  # as the command line has it
-    "base": ("base",),
-}
-_NAMES = {spelling: name for name, spellings in _SPELLED.items() for spelling in spellings}
 TOLD = {"no": "negative_prompt", "steps": "num_inference_steps", "cfg": "guidance_scale"}  # what only a careful sampler hears
-_BARE = frozenset({"raw", "flash", "base"})  # without a value
 _SHORTHANDS = ("flash", "base")  # of --engine; not listed
 _ENGINES = {
     "flash": "flash",
@@ -43,15 +26,6 @@ _ENGINES = {
     "тщательно": "base",
 }
 _EXAMPLES = {"ar": "4:3", "n": "2", "seed": "7", "engine": "base", "steps": "30", "cfg": "2"}
-_LOOK_LATIN = str.maketrans("аеорсхукмтнв", "aeopcxykmthb")
-_CUTOFF = 0.7  # of likeness: --style is not --steps
-_LONGEST = 20  # characters of a name that may resemble one
-
-_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
-_NAME = r"[^\W\d_]+(?:[-_][^\W\d_]+)*"
-_FLAG = re.compile(rf"([{_DASHES}]{{1,3}})({_NAME})(?:[=:](.*)|(\d.*))?", re.DOTALL)
-_OPENING, _CLOSING = "\"'«„“‘", "\"'»“”’"
-_AFTER = " ,;."  # what may stand behind a value and is none of it
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?:[:/xх×*](\d{1,6}(?:\.\d+)?))?")
 _SIZE = re.compile(r"(\d{1,6})(?:[xх×*](\d{1,6}))?")
 _WHOLE = re.compile(r"([+-]?\d{1,40})(?:\.0*)?")
@@ -75,40 +49,6 @@ class ParameterError(Exception):
 
 
 @dataclass(frozen=True)
-class Flag:
-    """A parameter as it was typed. name: the canonical one; None if unknown.  near: the name it resembles, then."""
-
-    typed: str
-    name: str | None
-    value: str = ""
-    near: str | None = None
-
-
-@dataclass(frozen=True)
-class Typed:
-    """A message in its parts, in order."""
-
-    pieces: tuple[str | Flag, ...]
-
-    @property
-    def words(self) -> str:
-        """What is to be drawn."""
-        said = " ".join(piece for piece in self.pieces if isinstance(piece, str))
-        return said.strip(f" ,;{_DASHES}") if self.flags else said
-
-    @property
-    def flags(self) -> tuple[Flag, ...]:
-        return tuple(piece for piece in self.pieces if isinstance(piece, Flag))
-
-    def having(self, flag: Flag, instead: str) -> str:
-        """The whole message with one parameter replaced, or (empty) left out; empty if it has no words."""
-        said = " ".join(
-            piece if isinstance(piece, str) else piece.typed if piece is not flag else instead for piece in self.pieces
-        )
-        return " ".join(said.split()) if self.words else ""
-
-
-@dataclass(frozen=True)
 class Asked:
     """What a message asks for. raw: its words are not to be embellished."""
 
@@ -117,67 +57,12 @@ class Asked:
     raw: bool = False
 
 
-def parse(text: str) -> Typed:
-    """Part a message into words and parameters: a value stands behind `=` or a space; `--no` takes all up to the next one."""
-    tokens = clean_prompt(text).split(" ")
-    pieces: list[str | Flag] = []
-    at = 0
-    while at < len(tokens):
-        flag = _flag(tokens, at)
-        if flag is None:
-            pieces.append(tokens[at])
-            at += 1
-        else:
-            pieces.append(flag)
-            at += flag.typed.count(" ") + 1
-    return Typed(tuple(pieces))
+@dataclass(frozen=True)
+class AskedAbout:
+    """What words about a picture ask for."""
 
-
-def _flag(tokens: list[str], at: int) -> Flag | None:
-    """The parameter that begins at a token, if one does."""
-    found = _FLAG.fullmatch(tokens[at].rstrip(_AFTER)) or _FLAG.fullmatch(tokens[at])
-    if found is None:
-        return None
-    dashes, spelled, inline = found[1], found[2], found[3] or found[4] or ""
-    name = _NAMES.get(spelled.casefold()) or _NAMES.get(spelled.casefold().translate(_LOOK_LATIN))
-    near = None if name else _near(spelled.casefold())
-    if name is None and len(dashes) == 1 and not (near and dashes != "-" and spelled.isascii()):
-        return None  # a dash between two words
-    end = at + 1
-    if (name or near) not in _BARE:
-        if not inline and end < len(tokens) and tokens[end].startswith("="):
-            inline, end = tokens[end][1:], end + 1
-        if not inline and end < len(tokens) and _takes(tokens[end], name or near):
-            inline, end = tokens[end], end + 1
-        while end < len(tokens) and _goes_on(inline, tokens[end], name):
-            inline, end = f"{inline} {tokens[end]}", end + 1
-    return Flag(" ".join(tokens[at:end]).rstrip(_AFTER), name, _bare(inline), near)
-
-
-@lru_cache(1024)
-def _near(spelled: str) -> str | None:
-    """The parameter that an unknown one resembles."""
-    likely = get_close_matches(spelled, _NAMES, 1, _CUTOFF) if len(spelled) <= _LONGEST else []
-    return _NAMES[likely[0]] if likely else None
-
-
-def _takes(token: str, name: str | None) -> bool:
-    """Whether a token is a parameter's value; behind an unknown one only what is no word of the prompt."""
-    return not _FLAG.fullmatch(token) and (name is not None or token[0].isdigit() or token[0] in _OPENING)
-
-
-def _goes_on(value: str, token: str, name: str | None) -> bool:
-    """Whether a value has more than one word: between quotes, or behind `--no`."""
-    if value[:1] and value[0] in _OPENING:
-        return len(value) == 1 or value.rstrip(_AFTER)[-1] not in _CLOSING
-    return name == "no" and bool(value) and not _FLAG.match(token)
-
-
-def _bare(value: str) -> str:
-    value = value.strip(_AFTER)
-    if len(value) > 1 and value[0] in _OPENING and value[-1] in _CLOSING:
-        value = value[1:-1]
-    return value.strip(_AFTER)
+    request: Request
+    remarks: tuple[Remark, ...]
 
 
 def read(text: str, family: str, seed: int, size: catalog.Size, pictures: int, lanes: Collection[str] | None = None) -> Asked:
@@ -185,10 +70,7 @@ def read(text: str, family: str, seed: int, size: catalog.Size, pictures: int, l
 
     lanes: those that are served; None for all of the family's.  Raises: ParameterError; RequestError from the catalogue.
     """
-    typed = parse(text)
-    for flag in typed.flags:
-        if flag.name is None:
-            raise _unknown(flag, typed, family)
+    typed = _parsed(text, family)
     reading = _Reading(typed, family, lanes)
     width, height = reading.size(size)
     pictures = reading.whole("n", pictures, 1, catalog.family(family).max_pictures)
@@ -200,19 +82,35 @@ def read(text: str, family: str, seed: int, size: catalog.Size, pictures: int, l
     return Asked(request, tuple(reading.echo(request)), "raw" in reading.flags)
 
 
-def edited(text: str, request: Request, seed: int, lanes: Collection[str] | None) -> tuple[dict[str, Any], tuple[Remark, ...]]:
-    """What a message changes in a request that is about a picture: words, seed, what its sampler is told.
+def read_about(
+    text: str,
+    make: Callable[[str, int], Request],
+    family: str,
+    seed: int,
+    lanes: Collection[str] | None = None,
+    wordless: bool = False,
+) -> AskedAbout:
+    """Read words about a picture as any others. make: the request of a prompt and a seed; the parameters then change it.
 
-    Raises: ParameterError.
+    wordless: parameters alone are enough.  Raises: ParameterError; RequestError, also where there are no words.
     """
-    typed, known = parse(text), {field.name for field in fields(request)}
-    possible = {"seed", *(name for name, field in TOLD.items() if field in known)}
+    typed = _parsed(text, family)
+    if not (typed.words or wordless):
+        raise RequestError("prompt-empty", "The prompt is empty; describe the picture in words.")
+    reading = _Reading(typed, family, lanes)
+    request = make(typed.words, reading.whole("seed", seed, 0, MAX_SEED))
+    if values := reading.over(request):
+        request = replace(request, **values)
+        catalog.check(request)
+    return AskedAbout(request, tuple(reading.echo(request)))
+
+
+def _parsed(text: str, family: str) -> Typed:
+    typed = parse(text)
     for flag in typed.flags:
-        if flag.name not in possible:
-            raise _unknown(flag, typed, request.family)
-    reading = _Reading(typed, request.family, lanes)
-    values = {"prompt": typed.words, "seed": reading.whole("seed", seed, 0, MAX_SEED), **reading.told()}
-    return values, tuple(reading.changed)
+        if flag.name is None:
+            raise _unknown(flag, typed, family)
+    return typed
 
 
 class _Reading:
@@ -242,7 +140,7 @@ class _Reading:
 
     def size(self, otherwise: catalog.Size) -> catalog.Size:
         """The size that is asked for by its sides or by their ratio, or the nearest that the family serves."""
-        flag = next((flag for flag in reversed(self.typed.flags) if flag.name in ("ar", "size")), None)
+        flag = self._size_flag()
         if flag is None:
             return otherwise
         size, exact = self._shaped(flag) if flag.name == "ar" else self._sides(flag)
@@ -253,6 +151,24 @@ class _Reading:
         elif not exact:
             self.changed.append(Remark("changed.one-size", {"size": shown}))
         return size
+
+    def _size_flag(self) -> Flag | None:
+        return next((flag for flag in reversed(self.typed.flags) if flag.name in ("ar", "size")), None)
+
+    def over(self, request: Request) -> dict[str, Any]:
+        """What parameters change of a request that starts from a picture, and is always drawn with care."""
+        known = {field.name for field in fields(request)}
+        values: dict[str, Any] = {}
+        flag = self._size_flag()
+        if flag is not None and "width" in known:
+            values["width"], values["height"] = self.size(request.size)
+        elif flag is not None:
+            self.changed.append(Remark("changed.picture-size", {"typed": _short(flag.typed)}))
+        if "n" in self.flags:
+            values["num_images_per_prompt"] = self.whole("n", 1, 1, self.family.max_pictures)
+        if self._engine() == "flash":
+            self.changed.append(Remark("changed.care-over-pictures"))
+        return values | self._told()
 
     def _shaped(self, flag: Flag) -> tuple[catalog.Size, bool]:
         found = _RATIO.fullmatch(_number(flag.value).replace(" ", ""))
@@ -282,9 +198,9 @@ class _Reading:
 
     def care(self) -> dict[str, Any]:
         """The sampler, and what it is told; only the careful one can be told anything."""
-        return self.told() | {"flash": self._flash([f"--{name}" for name in TOLD if name in self.flags])}
+        return self._told() | {"flash": self._flash([f"--{name}" for name in TOLD if name in self.flags])}
 
-    def told(self) -> dict[str, Any]:
+    def _told(self) -> dict[str, Any]:
         """What the careful sampler is told."""
         values: dict[str, Any] = {}
         if "no" in self.flags:
@@ -324,16 +240,17 @@ class _Reading:
             raise ParameterError("refused.parameter-engine", values, _sayable(offers), self.typed.having(flag, ""))
         return named
 
-    def echo(self, request: TextToImage) -> Iterator[Remark]:
+    def echo(self, request: Request) -> Iterator[Remark]:
         """What was asked for, in the order in which a caption has it, then what became otherwise."""
         if {"engine", *_SHORTHANDS, "no", "steps", "cfg"} & self.flags.keys():
-            yield Remark("asked.flash" if request.flash else "asked.base")
+            yield Remark("asked.flash" if isinstance(request, TextToImage) and request.flash else "asked.base")
         if self._sized:
-            yield Remark("asked.size", {"size": f"{request.width}×{request.height}"})
+            width, height = request.size
+            yield Remark("asked.size", {"size": f"{width}×{height}"})
         if "seed" in self.flags:
             yield Remark("asked.seed", {"seed": request.seed})
         if "n" in self.flags:
-            yield Remark("asked.pictures", {"pictures": request.num_images_per_prompt})
+            yield Remark("asked.pictures", {"pictures": request.pictures})
         yield from details(request, self.flags.keys())
         if "raw" in self.flags:
             yield Remark("asked.raw")
@@ -359,23 +276,34 @@ class _Reading:
         return ParameterError(code, values, _sayable(offers), self.typed.having(flag, ""))
 
 
-def details(request: TextToImage, told: Collection[str | None] | None = None) -> Iterator[Remark]:
+def details(request: Request, told: Collection[str | None] | None = None) -> Iterator[Remark]:
     """What the careful sampler is told beyond its family's defaults; `told`: by which parameters, if it is known."""
-    if request.flash:
+    if not isinstance(request, TextToImage | GuidedRequest) or (isinstance(request, TextToImage) and request.flash):
         return
-    usual = catalog.family(request.family)
-    if request.num_inference_steps != usual.num_inference_steps or "steps" in (told or ()):
+    usual_steps, usual_guidance = _usual(request)
+    if request.num_inference_steps != usual_steps or "steps" in (told or ()):
         yield Remark("asked.steps", {"steps": request.num_inference_steps})
-    if request.guidance_scale != usual.guidance_scale or "cfg" in (told or ()):
+    if request.guidance_scale != usual_guidance or "cfg" in (told or ()):
         yield Remark("asked.cfg", {"cfg": request.guidance_scale})
     if request.negative_prompt:
         yield Remark("asked.no", {"words": _short(request.negative_prompt)})
 
 
+def _usual(request: TextToImage | GuidedRequest) -> tuple[int, float]:
+    """Steps and guidance of a request that was told nothing."""
+    served = catalog.family(request.family)
+    if isinstance(request, TextToImage):
+        return served.num_inference_steps, served.guidance_scale
+    defaults = {field.name: field.default for field in fields(request)}
+    guidance: Any = served.guidance_scales.get(request.kind, defaults["guidance_scale"])
+    steps: Any = defaults["num_inference_steps"]
+    return steps, guidance
+
+
 def known(family: str) -> list[str]:
     """The parameters that a family has a use for, as they are typed."""
     left_out = {*_SHORTHANDS, *(("ar", "size") if len(catalog.family(family).sizes) == 1 else ())}
-    return [f"--{name}" for name in _SPELLED if name not in left_out]
+    return [f"--{name}" for name in SPELLED if name not in left_out]
 
 
 def _unknown(flag: Flag, typed: Typed, family: str) -> ParameterError:
@@ -393,7 +321,7 @@ def _sayable(offers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]
 
 def _number(value: str) -> str:
     """A number as Python writes it: a comma is a decimal point, any dash a minus."""
-    return re.sub(rf"[{_DASHES}]", "-", value.casefold().replace(",", "."))
+    return re.sub(rf"[{DASHES}]", "-", value.casefold().replace(",", "."))
 
 
 def _short(text: str) -> str:

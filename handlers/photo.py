@@ -7,13 +7,12 @@ from aiogram.dispatcher.event.bases import SkipHandler
 from aiogram.fsm.context import FSMContext
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
-from engine.requests import RequestError
-from handlers import edits, mix, ways
+from handlers import edits, mix, ways, worded
 from handlers.asking import picture_asked_about
 from handlers.editing import OFFER, EditButton, Label
 from handlers.filters import picture as a_picture
 from handlers.filters import private
-from handlers.ports import Actor, FindPicture, OfferAlbum, Recognise, Screen, Submit, TakePicture
+from handlers.ports import Actor, FindPicture, OfferAlbum, Recognise, Screen, Submit, TakePicture, Toast, unless_new
 from handlers.sent import sent
 from storage.domain import Picture
 
@@ -33,16 +32,15 @@ async def second(
     """The second picture of a mix, after the bot asked for it."""
     first = await picture_asked_about(state, actor, find_picture)
     picture = await take_picture(actor, sent(message))
-    await screen(actor, "mix.offer", {"pictures": [first.public_id, picture.public_id]})
-    await state.clear()
+    await screen(actor.ending(), "mix.offer", {"pictures": [first.public_id, picture.public_id]})
 
 
 @router.callback_query(EditButton.filter(F.action == OFFER))
 async def offer_one(
     query: CallbackQuery, callback_data: EditButton, actor: Actor, find_picture: FindPicture, screen: Screen
-) -> None:
+) -> Toast | None:
     """One picture of several."""
-    await offer(actor, await find_picture(actor.user, callback_data.picture), screen)
+    return unless_new(await offer(actor, await find_picture(actor.user, callback_data.picture), screen))
 
 
 @router.message(a_picture)
@@ -64,13 +62,16 @@ async def photo(
     if file.album:
         await offer_album(actor, file.album)
         return
-    try:
-        request = ways.understood(family, lanes, picture, file.caption) if file.caption else None
-    except RequestError:  # words that came with a forwarded picture, say; it is the picture that was sent
-        request = None
-    if request is not None:
-        await submit(actor.wish(), request, picture)
-    elif known := await recognise(picture):
+    way = ways.usual(family, lanes) if file.caption else None
+    if way is not None:
+        about, make = worded.About(way, (picture.public_id,), offer=True), ways.maker(way, family, picture)
+        try:
+            await worded.draw(file.caption or "", about, make, picture, actor.wish(), submit, family, lanes)
+            return
+        except worded.Misread:
+            if message.forward_origin is None:
+                raise  # else these are somebody else's words: it is the picture that was sent
+    if known := await recognise(picture):
         await screen(actor, "photo.known", {"picture": known.public_id, "sent": picture.public_id})
     else:
         await offer(actor, picture, screen)
@@ -83,6 +84,6 @@ def known_keyboard(rows: InlineKeyboardMarkup, sent_one: str, label: Label) -> I
     return InlineKeyboardMarkup(inline_keyboard=[*rows.inline_keyboard, new])
 
 
-async def offer(actor: Actor, picture: Picture, screen: Screen) -> None:
-    """Say what can be made of a picture."""
-    await screen(actor, "photo.offer", {"picture": picture.public_id, "size": f"{picture.width}×{picture.height}"})
+async def offer(actor: Actor, picture: Picture, screen: Screen) -> bool:
+    """Say what can be made of a picture; return False if it was said just now."""
+    return await screen(actor, "photo.offer", {"picture": picture.public_id, "size": f"{picture.width}×{picture.height}"})

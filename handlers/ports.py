@@ -1,7 +1,7 @@
 """What handlers are handed: who acts, and the few things they may ask for. No handler knows who answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from aiogram.fsm.state import State
@@ -13,13 +13,20 @@ from storage.domain import Erasure, Job, Picture, Submitted, User, Wish
 
 @dataclass(frozen=True)
 class Actor:
-    """The person behind an update, and where it happened."""
+    """The person behind an update, and where it happened.
+
+    pressed: it is a button.  dialog: the name of what the bot asks this person here.  ends: what answers this update ends that
+    question, in the same moment.
+    """
 
     user: User
     chat_id: int
     message_id: int | None
     inbox_id: int
     update_id: int
+    pressed: bool = False
+    dialog: str = ""
+    ends: bool = False
     usual_beautify: str = "always"  # what happens to short prompts of who chose nothing
 
     @property
@@ -27,13 +34,18 @@ class Actor:
         """What happens to this person's short prompts."""
         return self.user.settings.beautify or self.usual_beautify
 
+    def ending(self) -> "Actor":
+        """The same, whose answer ends the open question: a crash leaves both, or neither."""
+        return replace(self, ends=True)
+
     def wish(self, action: str | None = None) -> Wish:
         """What this update asks for: a message is one wish, a button one per finished job."""
         where = f"{self.user.bot_id}:{self.chat_id}:{self.message_id}"
+        ends = self.dialog if self.ends else None
         if action is None:
-            return Wish(self.user, self.chat_id, self.inbox_id, f"m:{where}", self.message_id)
+            return Wish(self.user, self.chat_id, self.inbox_id, f"m:{where}", self.message_id, ends=ends)
         button = f"cb:{where}:{action}"
-        return Wish(self.user, self.chat_id, self.inbox_id, button, self.message_id, button)
+        return Wish(self.user, self.chat_id, self.inbox_id, button, self.message_id, button, ends=ends)
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,11 @@ class Toast:
     alert: bool = False
 
 
+def unless_new(new: bool) -> Toast | None:
+    """The answer to a press that brings a message: none, or where it came already, where to look."""
+    return None if new else Toast("toast.look-below")
+
+
 @dataclass(frozen=True)
 class SentFile:
     """A picture as Telegram announces it. size: in bytes.  album: what several that were sent as one share."""
@@ -52,6 +69,14 @@ class SentFile:
     size: int | None = None
     album: str | None = None
     caption: str | None = None
+
+
+@dataclass(frozen=True)
+class TakenMask:
+    """A mask as it was kept: its media id. read: how a file was understood, one of `MASK_READINGS`; "" for a pencil's."""
+
+    media_id: str
+    read: str = ""
 
 
 class Submit(Protocol):
@@ -85,21 +110,18 @@ class FindShown(Protocol):
 
 
 class TakeMask(Protocol):
-    """Keep what a person marked on a picture, by a pencil or in a file; returns the mask's media id.
+    """Keep what a person marked on a picture, by a pencil or in a file. Raises: Refused, RequestError with the reason."""
 
-    Raises: Refused, RequestError with the reason.
-    """
-
-    async def __call__(self, actor: Actor, picture: Picture, file: SentFile) -> str: ...
+    async def __call__(self, actor: Actor, picture: Picture, file: SentFile) -> TakenMask: ...
 
 
 class ChangeMask(Protocol):
-    """Change a picture's mask in one of the ways of `MASK_CHANGES`; returns its media id.
+    """Change a mask (a media id) of a picture in one of the ways of `MASK_CHANGES`; returns the new one's media id.
 
     Raises: Refused if nothing or everything would be marked.
     """
 
-    async def __call__(self, picture: Picture, change: str) -> str: ...
+    async def __call__(self, picture: Picture, mask: str, change: str) -> str: ...
 
 
 class FindParent(Protocol):
@@ -204,23 +226,25 @@ class Show(Protocol):
 class Screen(Protocol):
     """Owe the person a message by the key of its text; some are drawn from SQL at the moment they are sent.
 
-    `edit`: it takes the place of the message that was pressed.  `reply`: it comes under that message.
+    `edit`: it takes the place of the message that was pressed.  `reply`: it comes under that message.  Without
+    either, a button that is pressed twice at once brings it once; then this returns False.
     """
 
     async def __call__(
         self, actor: Actor, key: str, values: Mapping[str, Any] | None = None, edit: bool = False, reply: bool = False
-    ) -> None: ...
+    ) -> bool: ...
 
 
 class Ask(Protocol):
     """Owe the person a question, and in the same moment know that their next message may be its answer.
 
-    about: what the answer will need, as values of JSON.
+    about: what the answer will need, as values of JSON.  A button that is pressed twice at once asks once; then this
+    returns False.
     """
 
     async def __call__(
         self, actor: Actor, key: str, dialog: StorageKey, answer: State, about: Mapping[str, Any] | None = None
-    ) -> None: ...
+    ) -> bool: ...
 
 
 class FindScreen(Protocol):

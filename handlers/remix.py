@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiogram import Router
 from aiogram.filters.callback_data import CallbackData
@@ -11,11 +11,12 @@ from aiogram.fsm.state import State, StatesGroup
 from aiogram.types import CallbackQuery, CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
 from engine.requests import Request, TextToImage, new_seed, to_json
-from handlers import parameters
+from handlers import parameters, worded
 from handlers.filters import private, words
 from handlers.opened import opened, shown
-from handlers.ports import Actor, Ask, FindDrawn, FindJob, FindParent, FindSeed, Screen, Submit, Toast
-from storage.domain import Job, Picture, Refused, Remark
+from handlers.ports import Actor, Ask, FindDrawn, FindJob, FindParent, FindSeed, Screen, Submit, Toast, unless_new
+from handlers.typed import parse
+from storage.domain import Job, Picture, Refused, Remark, Submitted, Wish
 
 router = Router(name=__name__)
 router.message.filter(private)
@@ -29,6 +30,15 @@ class Remix(StatesGroup):
     """The bot asked what to change."""
 
     words = State()
+
+
+class Origins(NamedTuple):
+    """What finds a result, and what it came from."""
+
+    job: FindJob
+    seed: FindSeed
+    drawn: FindDrawn
+    parent: FindParent
 
 
 class RemixButton(CallbackData, prefix="v1e"):
@@ -78,10 +88,10 @@ def identical_keyboard(job: str, index: int, label: Callable[[str], str]) -> Inl
 @router.callback_query(RemixButton.filter())
 async def ask_what(
     query: CallbackQuery, callback_data: RemixButton, actor: Actor, state: FSMContext, find_job: FindJob, ask: Ask
-) -> None:
+) -> Toast | None:
     job = await opened(actor, find_job, callback_data.job, callback_data.index)
     about = {"job": job.public_id, "index": callback_data.index, "new": False}
-    await ask(actor, "remix.ask", state.key, Remix.words, about)
+    return unless_new(await ask(actor, "remix.ask", state.key, Remix.words, about))
 
 
 @router.callback_query(SeedButton.filter())
@@ -110,16 +120,33 @@ async def draw(
     lanes: Collection[str] | None,
 ) -> None:
     """The answer; one that changes nothing leaves the question open."""
-    about = await state.get_data()
-    job = await opened(actor, find_job, str(about.get("job", "")), int(about.get("index", 0)))
-    index = int(about["index"])
-    old = await shown(job, index, find_seed)
-    request, remarks = changed(old, message.text or "", new_seed() if about.get("new") else old.seed, lanes)
-    if to_json(request) == to_json(old):
-        await screen(actor, "remix.identical", {"job": job.public_id, "index": index})
-        return
-    await submit(replace(actor.wish(), remarks=remarks), request, await _origin(job, index, request, find_drawn, find_parent))
-    await state.clear()
+    asked = await state.get_data()
+    job, index, new = str(asked.get("job", "")), int(asked.get("index", 0)), bool(asked.get("new"))
+    what = worded.About(worded.REMIX, question=str(Remix.words.state), job=job, index=index, new=new)
+    origins = Origins(find_job, find_seed, find_drawn, find_parent)
+    await drawn_again(message.text or "", what, actor.ending().wish(), actor, origins, submit, screen, lanes)
+
+
+async def drawn_again(
+    text: str,
+    what: worded.About,
+    wish: Wish,
+    actor: Actor,
+    find: Origins,
+    submit: Submit,
+    screen: Screen,
+    lanes: Collection[str] | None,
+) -> Submitted | None:
+    """Submit what an answer makes of a result; None for one that changes nothing, which is said. Raises: Misread, Refused."""
+    job = await opened(actor, find.job, what.job, what.index)
+    old = await shown(job, what.index, find.seed)
+    with worded.about(what, text):
+        request, remarks = changed(old, text, new_seed() if what.new else old.seed, lanes)
+        if to_json(request) == to_json(old):
+            await screen(actor, "remix.identical", {"job": job.public_id, "index": what.index})
+            return None
+        origin = await _origin(job, what.index, request, find.drawn, find.parent)
+        return await submit(replace(wish, remarks=remarks), request, origin)
 
 
 @router.callback_query(AnewButton.filter())
@@ -139,8 +166,9 @@ async def anew(
     job = await opened(actor, find_job, callback_data.job, index)
     request = replace(await shown(job, index, find_seed), **{"seed": new_seed()})
     origin = await _origin(job, index, request, find_drawn, find_parent)
-    done = await submit(actor.wish(f"anew{index}:{job.public_id}"), request, origin)
-    await state.clear()
+    answers = await worded.About(worded.REMIX, question=str(Remix.words.state), job=job.public_id).is_asked(state)
+    wish = (actor.ending() if answers else actor).wish(f"anew{index}:{job.public_id}")
+    done = await submit(wish, request, origin)
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
@@ -150,7 +178,7 @@ def changed(old: Request, text: str, seed: int, lanes: Collection[str] | None) -
     Raises: ParameterError, RequestError.
     """
     prompt = str(getattr(old, "prompt", ""))
-    typed = parameters.parse(text)
+    typed = parse(text)
     text = text if typed.words else f"{prompt} {text}"
     told = {flag.name for flag in typed.flags}
     if isinstance(old, TextToImage):
@@ -160,8 +188,12 @@ def changed(old: Request, text: str, seed: int, lanes: Collection[str] | None) -
         if not told.intersection(_SAMPLER):
             kept["flash"] = old.flash
         return replace(asked.request, **{"eta": old.eta, **kept}), asked.remarks
-    values, remarks = parameters.edited(text, old, seed, lanes)
-    return replace(old, **values), remarks
+
+    def make(prompt: str, seed: int) -> Request:
+        return replace(old, **{"prompt": prompt, "seed": seed})
+
+    about = parameters.read_about(text, make, old.family, seed, lanes, wordless=True)
+    return about.request, about.remarks
 
 
 async def _origin(job: Job, index: int, request: Request, find_drawn: FindDrawn, find_parent: FindParent) -> Picture | None:

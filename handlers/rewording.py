@@ -9,12 +9,12 @@ from aiogram.fsm.state import State, StatesGroup
 from aiogram.types import CallbackQuery, Message
 
 from engine.requests import Request, TextToImage, clean_prompt, from_json
-from handlers import phrases, wording
+from handlers import phrases, worded, wording
 from handlers.filters import private, words
 from handlers.opened import drawn, shown
-from handlers.ports import Actor, Ask, ChangeSettings, FindJob, FindSeed, Screen, Submit, Toast
+from handlers.ports import Actor, Ask, ChangeSettings, FindJob, FindSeed, Screen, Submit, Toast, unless_new
 from handlers.wording import AskButton, ReadingButton, WordsButton
-from storage.domain import Job, Refused, Wording, Writing
+from storage.domain import Job, Refused, Submitted, Wish, Wording, Writing
 
 router = Router(name=__name__)
 router.message.filter(private)
@@ -93,7 +93,6 @@ async def ask_what_was_meant(
     callback_data: WordsButton,
     actor: Actor,
     state: FSMContext,
-    raw_state: str | None,
     find_job: FindJob,
     ask: Ask,
 ) -> Toast | None:
@@ -101,10 +100,7 @@ async def ask_what_was_meant(
     if job.wording is None or job.wording.understood is None:
         raise Refused("refused.not-found")
     about = {"job": job.public_id, "index": callback_data.index, "understood": job.wording.understood}
-    if raw_state == Fix.words.state and (await state.get_data()).get("job") == job.public_id:  # it is asked already
-        return Toast("toast.look-below")
-    await ask(actor, "words.ask", state.key, Fix.words, about)
-    return None
+    return unless_new(await ask(actor, "words.ask", state.key, Fix.words, about))
 
 
 @router.message(Fix.words, words)
@@ -117,16 +113,32 @@ async def fix(
     submit: Submit,
     lanes: Collection[str] | None,
 ) -> None:
-    """The same seed with what was meant, to the letter where the family reads it."""
-    about = await state.get_data()
-    button = WordsButton(action="fix", job=str(about.get("job", "")), index=int(about.get("index", 0)))
+    asked = await state.get_data()
+    job, index = str(asked.get("job", "")), int(asked.get("index", 0))
+    what = worded.About(worded.MEANT, question=str(Fix.words.state), job=job, index=index)
+    await meant(message.text or "", what, actor.ending().wish(), actor, find_job, find_seed, submit, lanes)
+
+
+async def meant(
+    text: str,
+    what: worded.About,
+    wish: Wish,
+    actor: Actor,
+    find_job: FindJob,
+    find_seed: FindSeed,
+    submit: Submit,
+    lanes: Collection[str] | None,
+) -> Submitted:
+    """The same seed with what was meant, to the letter where the family reads it. Raises: Misread, Refused."""
+    button = WordsButton(action="fix", job=what.job, index=what.index)
     job, request = await _shown(actor, button, find_job, find_seed)
-    meant = clean_prompt(message.text or "")
-    said = job.wording.said if job.wording else meant
-    plan = wording.writing(replace(request, prompt=meant), request.family, lanes, richer=False)
-    told = Wording(meant) if plan.kinds else Wording(said, meant)
-    await submit(replace(actor.wish(), writing=plan, wording=told), replace(request, prompt=meant))
-    await state.clear()
+    words = clean_prompt(text)
+    said = job.wording.said if job.wording else words
+    with worded.about(what, text):
+        request = replace(request, prompt=words)
+        plan = wording.writing(request, request.family, lanes, richer=False)
+        told = Wording(words) if plan.kinds else Wording(said, words)
+        return await submit(replace(wish, writing=plan, wording=told), request)
 
 
 @router.callback_query(AskButton.filter(F.action == "drop"))

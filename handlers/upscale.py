@@ -9,7 +9,7 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 from engine import catalog
 from engine.requests import TILES, Request, Upscale, new_seed
 from handlers.editing import Edit, EditButton, Label, check_size, served
-from handlers.ports import Actor, FindJob, FindParent, FindPicture, Screen, Submit, Toast
+from handlers.ports import Actor, FindJob, FindParent, FindPicture, Screen, Submit, Toast, unless_new
 from storage.domain import Picture, Refused
 
 router = Router(name=__name__)
@@ -75,14 +75,14 @@ async def ask_which_part(
     screen: Screen,
     family: str,
     lanes: Collection[str] | None,
-) -> None:
+) -> Toast | None:
     picture = await find_picture(actor.user, callback_data.picture)
     if not served(family, EDITS["try"], lanes):  # a button from before
         raise Refused("refused.not-served")
     request = EDITS["try"].make(family, picture, 0)  # what cannot be done with all of it is refused before any part is tried
     scale = request.scale if isinstance(request, Upscale) else 0
     size, whole = f"{picture.width}×{picture.height}", f"{scale * picture.width}×{scale * picture.height}"
-    await screen(actor, "tile.ask", {"picture": picture.public_id, "size": size, "whole": whole})
+    return unless_new(await screen(actor, "tile.ask", {"picture": picture.public_id, "size": size, "whole": whole}))
 
 
 @router.callback_query(TileButton.filter())

@@ -11,10 +11,10 @@ from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 
 from engine import catalog
 from engine.requests import ImageToImage, KeepOutline, Mix, Request, from_json, new_seed
-from handlers import mix, outline
+from handlers import mix, outline, worded
 from handlers.editing import Edit, Label, served
 from handlers.filters import private, words
-from handlers.ports import Actor, FindJob, FindParent, FindPicture, FindScreen, FindShown, Screen, Submit, Toast
+from handlers.ports import Actor, FindJob, FindParent, FindPicture, FindScreen, FindShown, Screen, Submit, Toast, unless_new
 from storage.domain import Job, Picture, Refused
 
 router = Router(name=__name__)
@@ -74,10 +74,14 @@ def possible(family: str, lanes: Collection[str] | None) -> list[str]:
     return [name for name, way in WAYS.items() if served(family, edit(way), lanes)]
 
 
-def understood(family: str, lanes: Collection[str] | None, picture: Picture, prompt: str) -> Request | None:
-    """What words with a picture ask for; None if the family has no use for both. Raises: RequestError for the words."""
-    ways = possible(family, lanes)
-    return WAYS[ways[0]].make(family, picture, prompt, new_seed()) if ways else None
+def usual(family: str, lanes: Collection[str] | None) -> str | None:
+    """The way in which words with a picture are understood; None if the family has no use for both."""
+    return next(iter(possible(family, lanes)), None)
+
+
+def maker(way: str, family: str, picture: Picture) -> worded.Make:
+    """Make the requests of words with a picture, in one of `WAYS`."""
+    return lambda prompt, seed: WAYS[way].make(family, picture, prompt, seed)
 
 
 def keyboard(job: str, used: str, family: str, lanes: Collection[str] | None, label: Label) -> InlineKeyboardMarkup:
@@ -123,14 +127,15 @@ async def reply(
 ) -> None:
     """Words under a picture are about that picture."""
     pictures = await find_shown(actor, message.reply_to_message.message_id if message.reply_to_message else 0)
-    prompt = message.text or ""
-    if not pictures or (request := understood(family, lanes, pictures[0], prompt)) is None:
+    prompt, way = message.text or "", usual(family, lanes)
+    if not pictures or way is None:
         raise SkipHandler
     if len(pictures) > 1:
         ids = [picture.public_id for picture in pictures]
         await screen(actor, "ways.which", {"pictures": ids, "count": len(ids), "prompt": prompt})
         return
-    await submit(actor.wish(), request, pictures[0])
+    about = worded.About(way, (pictures[0].public_id,))
+    await worded.draw(prompt, about, maker(way, family, pictures[0]), pictures[0], actor.wish(), submit, family, lanes)
 
 
 @router.callback_query(WhichButton.filter())
@@ -148,18 +153,21 @@ async def this_one(
     ids, prompt = list(asked.get("pictures", ())), str(asked.get("prompt", ""))
     if not prompt or not 0 < callback_data.index <= len(ids):
         raise Refused("refused.not-found")
-    picture = await find_picture(actor.user, str(ids[callback_data.index - 1]))
-    request = understood(family, lanes, picture, prompt)
-    if request is None:
+    picture, way = await find_picture(actor.user, str(ids[callback_data.index - 1])), usual(family, lanes)
+    if way is None:
         raise Refused("refused.not-served")
-    done = await submit(actor.wish(f"which{callback_data.index}"), request, picture)
+    about, make = worded.About(way, (picture.public_id,)), maker(way, family, picture)
+    wish = actor.wish(f"which{callback_data.index}")
+    done = await worded.draw(prompt, about, make, picture, wish, submit, family, lanes)
     return Toast("toast.drawing" if done.created else "toast.already")
 
 
 @router.callback_query(WaysButton.filter())
-async def ask_which_way(query: CallbackQuery, callback_data: WaysButton, actor: Actor, find_job: FindJob, screen: Screen) -> None:
+async def ask_which_way(
+    query: CallbackQuery, callback_data: WaysButton, actor: Actor, find_job: FindJob, screen: Screen
+) -> Toast | None:
     job = await find_job(actor.user, callback_data.job)
-    await screen(actor, "ways.ask", {"job": job.public_id, "kind": job.kind, "prompt": prompt_of(job)})
+    return unless_new(await screen(actor, "ways.ask", {"job": job.public_id, "kind": job.kind, "prompt": prompt_of(job)}))
 
 
 @router.callback_query(WayButton.filter(F.way.in_(WAYS)))

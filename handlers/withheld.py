@@ -18,7 +18,7 @@ CATEGORIES = ("sexual", "minors", "forbidden", "unchecked")  # that have words o
 _NEVER_AGAIN = "minors"
 
 
-class WithheldButton(CallbackData, prefix="v1x"):
+class WithheldButton(CallbackData, prefix="v1j"):
     """`action`: seed or appeal."""
 
     action: str

@@ -19,7 +19,7 @@ _LONGEST_LABEL = 24  # characters
 Label = Callable[[str], str]
 
 
-class WordsButton(CallbackData, prefix="v1x"):
+class WordsButton(CallbackData, prefix="v1bw"):
     """The words of a result: drawn richer, as they were written, or understood in another way; with its seeds.
 
     index: the picture that is open, from 1; 0 is the whole sheet.
@@ -30,7 +30,7 @@ class WordsButton(CallbackData, prefix="v1x"):
     index: int
 
 
-class ReadingButton(CallbackData, prefix="v1xr"):
+class ReadingButton(CallbackData, prefix="v1br"):
     """A result with another reading of its words. number: of the reading, among those of these words."""
 
     number: int

@@ -1,6 +1,7 @@
 """`python -m storage.decode FILE PNG SMALL`: an uploaded picture, of whatever kind, as plain pixels; this process may die of it.
 
-Nothing of the file but its pixels goes on: they come out upright, in sRGB, eight bits a channel, transparent parts on white.
+Nothing of the file but its pixels goes on: they come out upright, in sRGB, eight bits a channel, transparent parts on white; of
+a picture with transparent parts a second file beside PNG, `OPACITY`, says where it is opaque.
 The process says one line of JSON: {"width": W, "height": H} or {"refused": REASON, ...} with what a sentence about it needs.
 """
 
@@ -10,7 +11,7 @@ import resource
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
@@ -19,6 +20,7 @@ LARGEST_AREA = 25_000_000  # pixels
 SHORTEST_SIDE, LONGEST_SIDE = 16, 8192
 LARGEST_RATIO = 20
 FORMATS = ("JPEG", "PNG", "WEBP")
+OPACITY = "opacity.png"
 MEMORY = 1024**3  # bytes of address space
 CPU_S = 5
 SMALL_SIDE = 256  # pixels at most of the small copy
@@ -60,8 +62,15 @@ REASONS = (
 )
 
 
-def decode(data: bytes) -> Image.Image:
-    """Decode to RGB. Raises: Refused; MemoryError where the process may take no more."""
+class Decoded(NamedTuple):
+    """Plain pixels, RGB; and where they are opaque, eight bits grey, or None where they are everywhere."""
+
+    picture: Image.Image
+    opacity: Image.Image | None
+
+
+def decode(data: bytes) -> Decoded:
+    """Decode a file. Raises: Refused; MemoryError where the process may take no more."""
     if not data:
         raise Refused("empty")
     if len(data) > LARGEST_FILE:
@@ -93,7 +102,7 @@ def _check_size(width: int, height: int) -> None:
         raise Refused("too-narrow", limit=LARGEST_RATIO, value=size)
 
 
-def _plain(picture: Image.Image) -> Image.Image:
+def _plain(picture: Image.Image) -> Decoded:
     """Upright, then in sRGB, then eight bits, then on white."""
     profile = picture.info.get("icc_profile")
     upright = _upright(picture)
@@ -102,9 +111,11 @@ def _plain(picture: Image.Image) -> Image.Image:
     if upright.mode == "I" or upright.mode.startswith("I;16"):
         upright = upright.convert("I").point(lambda value: value * (1 / _DEPTH)).convert("L")
     if not upright.has_transparency_data:
-        return upright.convert("RGB")
+        return Decoded(upright.convert("RGB"), None)
     seen = upright.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+    opacity = seen.getchannel("A")
+    on_white = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+    return Decoded(on_white, None if opacity.getextrema() == (255, 255) else opacity)
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -135,9 +146,11 @@ def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
 def _answer(source: Path, target: Path, small: Path) -> dict[str, Any]:
     try:
         with source.open("rb") as file:
-            picture = decode(file.read(LARGEST_FILE + 1))
+            picture, opacity = decode(file.read(LARGEST_FILE + 1))
         picture.info.clear()
         picture.save(target, "PNG", compress_level=1)
+        if opacity is not None:
+            opacity.save(target.with_name(OPACITY), "PNG", compress_level=1)
         factor = min(1.0, SMALL_SIDE / max(picture.size))
         sides = [max(1, round(factor * side)) for side in picture.size]
         picture.resize((sides[0], sides[1]), Image.Resampling.BILINEAR).save(small, "PNG", compress_level=1)

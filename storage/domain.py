@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -34,16 +34,6 @@ class JobState(StrEnum):
 
 TERMINAL = frozenset({JobState.DELIVERED, JobState.FAILED, JobState.CANCELLED})
 ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
-
-
-class SendState(StrEnum):
-    """Where an outgoing message stands; `unknown` means that Telegram's answer never came."""
-
-    PENDING = "pending"
-    SENDING = "sending"
-    SENT = "sent"
-    UNKNOWN = "unknown"
-    FAILED = "failed"
 
 
 class InboxState(StrEnum):
@@ -142,7 +132,7 @@ class Wish:
     `key` makes it one wish however often the update arrives. `button` is set for a press and names the button itself:
     presses while its job runs are one wish, a later press is a new one. `remarks` are said with the job. `writing` is done
     before it is drawn; None leaves that to the family, which may need a translation. `wording` is how its prompt came about
-    so far.
+    so far. `ends` is the name of the dialog whose question this answers.
     """
 
     user: User
@@ -154,6 +144,7 @@ class Wish:
     remarks: tuple[Remark, ...] = ()
     writing: Writing | None = None
     wording: Wording | None = None
+    ends: str | None = None
 
 
 @dataclass(frozen=True)
@@ -279,6 +270,7 @@ class Picture:
 
 
 MASK_CHANGES = ("grow", "shrink", "invert")
+MASK_READINGS = ("white", "paper", "black", "painted", "erased")  # how a file was understood as a mask
 
 
 @dataclass(frozen=True)
@@ -313,53 +305,6 @@ class Kept:
     picture: Picture
     job: str | None
     thumbnail_id: str | None
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One message a job owes its chat: ordinal 0 is the status, 1 the result."""
-
-    job_id: int
-    ordinal: int
-    state: SendState
-    attempt: int
-    message_id: int | None
-
-
-@dataclass(frozen=True)
-class Notice:
-    """One message owed to a chat outside a job's result: a key of `locales/` and its values, never text.
-
-    `edit_message_id` replaces that message; `job_id` alone replaces the job's status message.
-    """
-
-    id: int
-    public_id: str
-    bot_id: int
-    user_id: int | None
-    chat_id: int
-    key: str
-    params: dict[str, Any]
-    state: SendState
-    attempt: int
-    job_id: int | None
-    picture_id: int | None
-    edit_message_id: int | None
-    reply_to_message_id: int | None
-
-
-@dataclass(frozen=True)
-class NewNotice:
-    bot_id: int
-    chat_id: int
-    key: str
-    dedupe_key: str
-    params: dict[str, Any] = field(default_factory=dict)
-    user_id: int | None = None
-    job_id: int | None = None
-    picture_id: int | None = None
-    edit_message_id: int | None = None
-    reply_to_message_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -402,32 +347,3 @@ class InboxUpdate:
     chat_id: int
     payload: str
     attempts: int
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Measured seconds from claim to picture for one queue and size."""
-
-    p50: float
-    p90: float
-
-
-@dataclass(frozen=True)
-class InHand:
-    """A drawing that a worker is at: how long so far, and at which of its steps (`steps` is 0 before the first)."""
-
-    elapsed_s: float
-    step: int
-    steps: int
-
-
-@dataclass(frozen=True)
-class QueueView:
-    """What a waiting person may know: place 1 is next; of the workers alive, some still load, some have a drawing in hand."""
-
-    place: int
-    people_before: int
-    people: int
-    workers: int
-    loading: int
-    in_hand: tuple[InHand, ...] = ()

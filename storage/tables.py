@@ -25,7 +25,6 @@ from storage.domain import (
     Job,
     JobState,
     Picture,
-    SendState,
     Then,
     User,
     UserSettings,
@@ -33,6 +32,7 @@ from storage.domain import (
     WorkerState,
     remarks_from_json,
 )
+from storage.post import SendState
 
 MEDIA_ID_LENGTH = 80  # of a column that names a file of the media store, and of no other: so a deletion finds them all
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.decode import CPU_S
+from storage.decode import CPU_S, OPACITY
 from storage.errors import BadUpload
 from storage.media import MediaStore
 
@@ -27,6 +27,20 @@ class Upload:
     small: bytes
 
 
+@dataclass(frozen=True)
+class Plain:
+    """A decoded file: a PNG of its pixels, their size; and of one with transparent parts a grey PNG of where it is opaque.
+
+    small: a small copy of it, PNG.
+    """
+
+    file: Path
+    width: int
+    height: int
+    small: Path
+    opacity: Path | None
+
+
 class Uploads:
     """Takes pictures in, a few at once."""
 
@@ -34,34 +48,25 @@ class Uploads:
         self._media = media
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def take(self, file: Path) -> Upload:
-        """Decode a file and store its pixels as PNG.
-
-        Raises: BadUpload with the reason; MediaAway.
-        """
-        async with self.plain(file) as (plain, (width, height)):
-            media_id = await asyncio.to_thread(lambda: self._media.put(plain.read_bytes(), ".png"))
-            small = await asyncio.to_thread(_small(plain).read_bytes)
-        return Upload(media_id, width, height, small)
+    async def keep(self, plain: Plain) -> Upload:
+        """Store the pixels of a decoded file as PNG. Raises: MediaAway."""
+        media_id = await asyncio.to_thread(lambda: self._media.put(plain.file.read_bytes(), ".png"))
+        return Upload(media_id, plain.width, plain.height, await asyncio.to_thread(plain.small.read_bytes))
 
     @asynccontextmanager
-    async def plain(self, file: Path) -> AsyncIterator[tuple[Path, tuple[int, int]]]:
-        """Decode a file; inside of the block there are its pixels as PNG, and their size. Raises: BadUpload."""
+    async def plain(self, file: Path) -> AsyncIterator[Plain]:
+        """Decode a file; inside of the block there are its pixels. Raises: BadUpload."""
         with tempfile.TemporaryDirectory(prefix="kandinsky-upload-") as folder:
             plain = Path(folder) / "plain.png"
             async with self._turns:
-                size = await decoded(file, plain)
-            yield plain, size
+                found = await decoded(file, plain)
+            yield found
 
 
-def _small(plain: Path) -> Path:
-    """Where the small copy of a decoded file lies."""
-    return plain.with_suffix(".small.png")
-
-
-async def decoded(source: Path, target: Path) -> tuple[int, int]:
-    """Decode `source` into the PNG file `target`, with a small copy beside it; return its width and height. Raises: BadUpload."""
-    command = (sys.executable, "-m", "storage.decode", str(source), str(target), str(_small(target)))
+async def decoded(source: Path, target: Path) -> Plain:
+    """Decode `source` into the PNG file `target`, in a folder of its own. Raises: BadUpload."""
+    small = target.with_name("small.png")
+    command = (sys.executable, "-m", "storage.decode", str(source), str(target), str(small))
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=Path(__file__).parent.parent,
@@ -84,4 +89,5 @@ async def decoded(source: Path, target: Path) -> tuple[int, int]:
     answer = json.loads(said)
     if "refused" in answer:
         raise BadUpload(answer.pop("refused"), answer)
-    return answer["width"], answer["height"]
+    opacity = target.with_name(OPACITY)
+    return Plain(target, answer["width"], answer["height"], small, opacity if opacity.exists() else None)

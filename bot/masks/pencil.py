@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from bot.masks.closing import closed
-from bot.masks.paint import Colour, strokes
+from bot.masks.paint import strokes
 from bot.masks.placing import Placement, place
 from engine.marked import Mask
 from storage.domain import Refused
@@ -22,15 +22,10 @@ _KNOWN, _KNOWN_CUT = 0.25, 0.6  # share of the picture that still looks as it di
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn, as masks of the original's size.
-
-    cropped: the person also cut the picture, and only the rest was compared.  agreement: share of it that looks as it did.
-    """
+    """What was drawn, as a mask of the original's size. cropped: only a part of the picture came back, and was compared."""
 
     mask: Mask
-    colours: tuple[tuple[Colour, Mask], ...]
     cropped: bool
-    agreement: float
 
 
 def pencil_mask(original: Image.Image, returned: Image.Image) -> Drawn:
@@ -56,16 +51,14 @@ def pencil_mask(original: Image.Image, returned: Image.Image) -> Drawn:
         pens = true  # where the edges do not lie on each other to the pixel, something seems to vanish
     elif sum(int(pen.strokes.sum()) for pen in true) < (1 - _MOVED) * sum(int(pen.strokes.sum()) for pen in pens):
         raise Refused("refused.pencil-other", value=_size(returned), limit=_size(original))
-    masks = [(pen.colour, closed(pen.strokes)) for pen in pens]
     whole = closed(np.logical_or.reduce([pen.strokes for pen in pens])) if pens else np.zeros(size[::-1], bool)
-    whole = np.logical_or.reduce([whole, *(mask for _, mask in masks)])
+    whole = np.logical_or.reduce([whole, *(closed(pen.strokes) for pen in pens)])
     mask = _laid(whole, placed, original.size)
     if mask.mean() < LEAST:
         raise Refused("refused.pencil-nothing")
     if mask.mean() > MOST:
         raise Refused("refused.mask-everything", value=round(100 * float(mask.mean())), limit=round(100 * MOST))
-    laid = [(colour, _laid(part, placed, original.size)) for colour, part in masks]
-    return Drawn(mask, tuple((colour, part) for colour, part in laid if part.any()), placed.cropped, placed.agreement)
+    return Drawn(mask, placed.cropped)
 
 
 def _laid(mask: Mask, placed: Placement, size: tuple[int, int]) -> Mask:

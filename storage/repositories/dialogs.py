@@ -22,6 +22,12 @@ class DialogRepository:
         now = (await self._session.scalar(select(db_now()))) or 0.0
         await self._session.merge(DialogRow(key=key, state=state, data=data, expires_at=now + ttl_s))
 
+    async def opened_within(self, key: str, state: str | None, data: str, ttl_s: float, seconds: float) -> bool:
+        """Whether this very dialog, which lasts `ttl_s`, was opened at most so long ago."""
+        same = DialogRow.key == key, DialogRow.state == state, DialogRow.data == data
+        recent = DialogRow.expires_at > db_now() + (ttl_s - seconds)
+        return await self._session.scalar(select(DialogRow.key).where(*same, recent)) is not None
+
     async def drop(self, key: str) -> None:
         await self._session.execute(delete(DialogRow).where(DialogRow.key == key))
 

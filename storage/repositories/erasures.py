@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import ACTIVE, TERMINAL, Erasure, Holdings, InboxState, SendState, User, new_public_id
+from storage.domain import ACTIVE, TERMINAL, Erasure, Holdings, InboxState, User, new_public_id
+from storage.post import SendState
 from storage.tables import (
     MEDIA_ID_LENGTH,
     AppealRow,

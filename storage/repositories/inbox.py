@@ -24,7 +24,9 @@ _WAITING = (
     .where(*_OF_BOT, _INBOX.chat_id.in_(bindparam("chats", expanding=True)))
     .group_by(_INBOX.chat_id)
 )
-_OLDEST = select(func.min(_INBOX.id)).where(*_OF_BOT, _INBOX.chat_id.not_in(bindparam("busy", expanding=True)))
+_OLDEST = select(func.min(_INBOX.id)).where(
+    *_OF_BOT, _INBOX.chat_id.not_in(bindparam("busy", expanding=True)), _INBOX.id.not_in(bindparam("aside", expanding=True))
+)
 _DUE = (
     select(_INBOX.id, _INBOX.bot_id, _INBOX.update_id, _INBOX.chat_id, _INBOX.payload, _INBOX.attempts)
     .where(_INBOX.id.in_(_OLDEST.group_by(_INBOX.chat_id)), _INBOX.next_at <= db_now())
@@ -59,9 +61,13 @@ class InboxRepository:
         rows = await self._session.execute(_WAITING, {"bot_id": bot_id, "chats": list(chats)})
         return {row.chat_id: row.waiting for row in rows}
 
-    async def due(self, bot_id: int, busy_chats: Collection[int], limit: int) -> list[InboxUpdate]:
-        """Return the oldest waiting update of each chat that is not busy, if its time has come."""
-        rows = await self._session.execute(_DUE, {"bot_id": bot_id, "busy": list(busy_chats), "at_most": limit})
+    async def due(self, bot_id: int, busy_chats: Collection[int], limit: int, aside: Collection[int] = ()) -> list[InboxUpdate]:
+        """Return the oldest waiting update of each chat that is not busy, if its time has come.
+
+        aside: updates that do not hold up those behind them.
+        """
+        values = {"bot_id": bot_id, "busy": list(busy_chats), "at_most": limit, "aside": list(aside)}
+        rows = await self._session.execute(_DUE, values)
         return [InboxUpdate(*row) for row in rows]
 
     async def done(self, inbox_id: int) -> None:

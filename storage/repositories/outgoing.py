@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.database import db_now
-from storage.domain import Delivery, Job, JobState, NewNotice, Notice, SendState, new_public_id
+from storage.domain import Job, JobState, new_public_id
 from storage.errors import LostLease
+from storage.post import Delivery, NewNotice, Notice, SendState
 from storage.tables import DeliveryRow, JobRow, LeaseRow, NoticeRow, PauseRow
 
 # written past the session, which need not remember them
@@ -214,6 +215,12 @@ class NoticeRepository:
             )
         )
         return len(rows.all())
+
+    async def newest_message(self, prefix: str) -> int | None:
+        """The message of the newest notice whose dedupe key begins so and that was sent; None if there is none."""
+        sent = NoticeRow.dedupe_key.startswith(prefix, autoescape=True), NoticeRow.message_id.is_not(None)
+        message_id = func.coalesce(NoticeRow.edit_message_id, NoticeRow.message_id)
+        return await self._session.scalar(select(message_id).where(*sent).order_by(NoticeRow.id.desc()).limit(1))
 
     async def params(self, public_id: str, user_id: int) -> dict[str, Any] | None:
         """Return the values of a notice to this person; somebody else's are as absent as none."""

@@ -7,7 +7,8 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import InHand, Job, JobState, QueueView, WorkerState
+from storage.domain import Job, JobState, WorkerState
+from storage.queue_state import InHand, QueueView
 from storage.tables import JobRow, UserRow, WorkerRow
 
 # The turns go round the people; within one, who has more in work was served less of late. No two jobs stand alike.

@@ -6,7 +6,8 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import db_now
-from storage.domain import Timing, WorkerState
+from storage.domain import WorkerState
+from storage.queue_state import Timing
 from storage.tables import LeaseRow, TimingRow, WorkerRow
 
 

@@ -31,7 +31,17 @@ from tests.storage.made import BOT, Store, database, database_url, migrated_file
 
 __all__ = ["database", "database_url", "migrated_file", "store"]
 
-_SHOWN = ("test_photos.py", "test_screens.py", "test_delivery_notices.py", "test_exports.py", "test_miniapp.py", "test_frame.py")
+_SHOWN = (
+    "test_photos.py",
+    "test_screens.py",
+    "test_delivery_notices.py",
+    "test_exports.py",
+    "test_miniapp.py",
+    "test_frame.py",
+    "test_questions.py",
+    "test_arrivals.py",
+    "test_ownership.py",
+)
 TOKEN = f"{BOT}:TEST-token-that-opens-nothing-else-at-all"
 
 

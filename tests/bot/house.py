@@ -45,8 +45,9 @@ class House:
         async with self.application._db.begin() as session:
             await take_in(session, BOT, entries)
         while True:
+            self.pump._arrived.clear()
             await self.pump._start_due()
-            if not self.pump._tasks:
+            if not self.pump._tasks and not self.pump._arrived.is_set():
                 break
             await asyncio.gather(*self.pump._tasks)
         await self.post.turns(3)
@@ -83,5 +84,12 @@ def make_house(
     application._deliverer.limiter = Limiter(lambda: now[0])
     application._deliverer._outbox._lease = None  # nobody stands by, and no loop runs that would hold it
     post = Post(box, anna, user, store, MediaStore(storage.media), application._deliverer, now)
-    pump = Pump(bot, application._dispatcher, application._db, asyncio.Event(), answering(bot, texts, application._db))
+    pump = Pump(
+        bot,
+        application._dispatcher,
+        application._db,
+        asyncio.Event(),
+        answering(bot, texts, application._db),
+        arrivals=application._arrivals,
+    )
     return House(box, anna, store, post, application, pump)

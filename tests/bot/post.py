@@ -15,8 +15,9 @@ from bot.limiter import Limiter
 from sandbox.person import Person
 from sandbox.server import Sandbox
 from sandbox.shown import Shown
-from storage.domain import Job, JobState, NewNotice, NewPicture, SendState, User
+from storage.domain import Job, JobState, NewPicture, User
 from storage.media import MediaStore
+from storage.post import NewNotice, SendState
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository
 from storage.repositories.pictures import PictureRepository

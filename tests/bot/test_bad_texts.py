@@ -34,7 +34,7 @@ TEXTS = {  # what is written, and what the one answer says
     "T5 NUL": ("\x00", "no words"),
     "T5 controls": ("\x01\x07\x1b\x7f\x85", "no words"),
     "T5 NUL in a word": ("ci\x00rcle banana", "banana"),
-    "T6 lone surrogate": ("\ud800", "words only"),
+    "T6 lone surrogate": ("\ud800", "words and pictures"),
     "T6 surrogates the wrong way round": ("\udc00\ud800 banana", "banana"),
     "T7 override": ("\u202ebanana\u202c", "banana"),
     "T7 isolates": ("\u2066\u2067banana\u2069", "banana"),

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
+from bot.jobs import stop_failed
+from engine.requests import RequestError
 from storage.domain import JobState
 from storage.tables import JobRow
 from tests.bot.post import Post
@@ -70,3 +72,24 @@ async def test_what_went_wrong_on_the_way_is_forgotten_at_the_end(post: Post) ->
     await post.turns(3)
     assert await post.notice_states() == ["sent"]
     assert not post.deliverer._own_errors._count
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_would_fail_again_is_said_with_its_limit_and_not_offered_again(post: Post) -> None:
+    values = {"value": "20000x16", "limit": 25}
+    refusal = RequestError("picture-too-large", "The picture is too large.", values)
+    for error_class, why, says in (
+        ("refused", refusal, "That picture is 20000x16; I read at most 25 megapixels. Please make it smaller."),
+        ("oom", None, "It was 4 × 128×128."),
+    ):
+        await post.store.job(post.user)
+        await stop_failed(post.store.database, await post.store.claimed(), error_class, why)
+        await post.turns(2)
+        said = post.said[-1]
+        assert says in said.text
+        assert "your limit is untouched" in said.text
+        assert said.labels == []
+    await post.store.job(post.user)
+    await stop_failed(post.store.database, await post.store.claimed(), "engine")
+    await post.turns(2)
+    assert post.said[-1].labels == ["🔂 Try again"]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot.jobs import job_notice
-from storage.domain import JobState, SendState
+from bot.job_notices import job_notice
+from storage.domain import JobState
+from storage.post import SendState
 from storage.repositories.outgoing import NoticeRepository
 from tests.bot.post import Post
 

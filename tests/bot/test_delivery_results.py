@@ -9,8 +9,9 @@ from PIL import Image
 
 from bot.messages import Messages
 from bot.texts import Texts
-from storage.domain import JobState, SendState
+from storage.domain import JobState
 from storage.errors import MediaAway
+from storage.post import SendState
 from storage.repositories.users import UserRepository
 from tests.bot.post import Post
 from tests.storage.made import PROMPT

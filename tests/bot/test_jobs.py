@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from bot.jobs import Jobs, size_of
+from bot.jobs import Jobs
 from bot.settings import JobSettings
+from bot.timings import size_of
 from engine.requests import RequestError
 from storage.database import Database
-from storage.domain import Job, JobState, Refused, Timing, User
+from storage.domain import Job, JobState, Refused, User
 from storage.errors import NotFound
+from storage.queue_state import Timing
 from storage.repositories.jobs import JobRepository
 from storage.repositories.workers import TimingRepository
 from tests.bot.wishes import FLASH, REQUEST, Bells, Wishes, inbox, notices, somebody_waits, worker

@@ -2,13 +2,15 @@
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 
 from bot.messages import Messages
 from bot.texts import LANGUAGES, Texts
 from engine import catalog
-from handlers.parameters import Asked, read
+from engine.requests import ImageToImage, Request, Upscale, to_json
+from handlers.parameters import Asked, read, read_about
 from storage.domain import Job, Picture
 from tests.bot.wishes import job_of
 
@@ -48,6 +50,23 @@ def test_a_caption_says_what_the_careful_sampler_was_told(texts: Texts) -> None:
     lines = seen(Messages(texts).result(job, [picture(job)], "en", 1).text).splitlines()
     assert lines[2] == "⚙️ 30 steps · cfg 3.5 · without hat"
     assert lines[3] == "☝️ Flash does not hear --no, --steps, --cfg, so I draw with care."
+
+
+def test_an_enlarged_picture_has_two_sizes_and_no_seed(texts: Texts) -> None:
+    job = replace(job_of(1), kind="upscale", params=to_json(catalog.make(Upscale, FAMILY, image="m.png", seed=7, scale=4)))
+    lines = seen(Messages(texts).result(job, [picture(job)], "en", 1).text).splitlines()
+    assert lines == ["🔼 Enlarged", "256×192 → 1024×768 · Kandinsky 3.1 · 12345.6 s"]
+
+
+def test_words_about_a_picture_are_echoed_like_any_others(texts: Texts) -> None:
+    def make(prompt: str, seed: int) -> Request:
+        return catalog.make(ImageToImage, FAMILY, image="m.png", prompt=prompt, seed=seed)
+
+    about = read_about("a fox --seed 7 --no hat --steps 30 --cfg 3,5", make, FAMILY, 99)
+    job = replace(job_of(1), kind="image-to-image", params=to_json(about.request), remarks=about.remarks)
+    lines = seen(Messages(texts).status(job, "en", None, None).text).splitlines()
+    assert lines[1] == "⚙️ with care · seed 7 · 30 steps · cfg 3.5 · without hat"
+    assert "⚙️ 30 steps · cfg 3.5 · without hat" in seen(Messages(texts).result(job, [picture(job)], "en", 1).text)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from bot.messages import Said
 from bot.open_queues import OpenQueues
-from storage.domain import Job, JobState, Notice, SendState
+from bot.said import Said
+from storage.domain import Job, JobState
+from storage.post import Notice, SendState
 from tests.bot.wishes import job_of
 
 RUNNING = JobState.RUNNING

@@ -2,7 +2,8 @@
 
 import pytest
 
-from storage.domain import Delivery, Job, Notice, SendState
+from storage.domain import Job
+from storage.post import Delivery, Notice, SendState
 from tests.bot.post import Post
 
 

@@ -15,6 +15,7 @@ from sandbox.person import Person
 from sandbox.shown import Shown
 from storage.errors import NotFound
 from storage.repositories.erasures import ErasureRepository
+from storage.wording import Then
 from tests.bot.house import House
 from tests.storage.made import BOT
 
@@ -34,12 +35,13 @@ async def does(house: House, act: Awaitable[Any]) -> Shown:
 
 
 async def wishes(house: House) -> list[dict[str, Any]]:
-    """What was asked for so far, each with the size of the picture that it starts from."""
+    """What was asked to be drawn so far, each with the size of the picture that it starts from."""
     rows = await house.store.sql(
-        "SELECT job.params, picture.width, picture.height FROM job LEFT JOIN picture ON picture.id = job.parent_picture_id"
-        " ORDER BY job.id"
+        'SELECT job.params, job."then", picture.width, picture.height'
+        " FROM job LEFT JOIN picture ON picture.id = job.parent_picture_id ORDER BY job.id"
     )
-    return [json.loads(params) | {"from": (width, height)} for params, width, height in rows]
+    drawn = [(then.request if (then := Then.from_json(after)) else params, size) for params, after, *size in rows]
+    return [json.loads(request) | {"from": tuple(size)} for request, size in drawn]
 
 
 def presses(house: House, label: str) -> Awaitable[Any]:
@@ -50,7 +52,7 @@ async def test_a_photo_alone_is_kept_and_offered_everything(full_house: House) -
     offer = await does(full_house, full_house.anna.sends_photo(picture()))
     assert "320×200" in offer.text
     labels = [label.split(" ", 1)[1] for label in offer.labels]
-    assert labels == ["Variation", "Freer", "Repaint", "Extend", "Outline", "Mix", "×2", "×4"]
+    assert labels == ["Variation", "Freer", "Repaint", "Extend", "Outline", "Mix", "×2", "×4", "Try a part"]
     assert await full_house.jobs() == 0
 
 
@@ -233,6 +235,9 @@ async def test_an_album_gets_one_answer(full_house: House, count: int, says: str
 SENT: dict[str, Callable[[Person], Awaitable[Any]]] = {
     "a PNG as a file": lambda anna: anna.sends_document("a.png", picture(form="PNG"), "image/png"),
     "a sticker": lambda anna: anna.sends_sticker(picture(form="WEBP")),
+    "M31 a JPEG that says it is a PNG": lambda anna: anna.sends_document("a.png", picture(), "image/png"),
+    "a file whose type nobody told": lambda anna: anna.sends_document("A.JPG", picture()),
+    "M30 a name that leads elsewhere": lambda anna: anna.sends_document("../../\u202egnp.exe", picture(), "image/jpeg"),
     "forwarded": lambda anna: anna.forwards(picture()),
 }
 
@@ -257,6 +262,26 @@ async def test_a_file_that_is_not_taken_gets_its_reason(full_house: House, name:
     assert says in (await does(full_house, full_house.anna.sends_document("a.png", data, "image/png"))).text
     assert await full_house.store.number("SELECT count(*) FROM picture") == 0
     assert await full_house.inbox() == [("done", 0, None)]
+
+
+async def test_m33_an_album_with_one_bad_file_is_an_album_of_the_others(full_house: House) -> None:
+    files = [("a.png", picture((100 + n, 100), form="PNG"), "image/png") for n in range(3)]
+    files[1] = ("b.png", b"%PDF-1.7", "image/png")
+    before = len(full_house.box.world.updates.sent)
+    await full_house.anna.sends_documents(*files)
+    await full_house.gets(*map(dict, full_house.box.world.updates.sent[before:]))
+    refused, offer = sorted(full_house.said(), key=lambda message: "2 pictures" in message.text)
+    assert "no picture that I can read" in refused.text
+    assert "2 pictures" in offer.text
+
+
+@pytest.mark.parametrize("kind", ["video_note", "animation"])
+async def test_m32_what_moves_is_no_picture(full_house: House, kind: str) -> None:
+    file = {"file_id": "x", "file_unique_id": "y", "length": 10, "width": 10, "height": 10, "duration": 1}
+    document = {"document": {"file_id": "x", "file_unique_id": "y", "mime_type": "image/gif"}} if kind == "animation" else {}
+    message = {key: value for key, value in full_house.last()["message"].items() if key != "text"}
+    await full_house.gets({"message": message | {kind: file, "message_id": 50} | document})
+    assert "cannot work with video" in full_house.said()[-1].text
 
 
 async def test_a_message_brings_its_picture_once(full_house: House) -> None:
@@ -284,7 +309,7 @@ async def test_a_mask_from_the_editor_is_shown_once_and_nobody_elses_picture_is_
     await does(full_house, full_house.anna.sends_photo(picture()))
     public_id = (await full_house.store.sql("SELECT public_id FROM picture"))[0][0]
     database = full_house.application._db
-    desk = EditorDesk(database, BOT, Marks(database, full_house.post.media), lambda: None)
+    desk = EditorDesk(database, BOT, Marks(database, full_house.post.media), full_house.application._dialogs, lambda: None)
     boris = full_house.box.person("Boris", "en", patience=10)
     assert await desk.find(boris.id, public_id) is None
     with pytest.raises(NotFound):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+from bot.hidden import known_secrets
 from bot.settings import (
     EVERY,
     JobSettings,
@@ -17,7 +18,6 @@ from bot.settings import (
     TelegramSettings,
     WebhookSettings,
     WorkerSettings,
-    known_secrets,
     process_name,
     read,
     setting_name,

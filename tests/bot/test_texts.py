@@ -18,7 +18,7 @@ from engine.requests import LanguageRequest, TextToImage, kinds
 from handlers.withheld import CATEGORIES
 from handlers.wording import reading_key
 from storage.decode import REASONS
-from storage.domain import BEAUTIFY, MASK_CHANGES, REPORTS
+from storage.domain import BEAUTIFY, MASK_CHANGES, MASK_READINGS, REPORTS
 from storage.domain import FORMS as FORMS_OF_RESULTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -98,6 +98,7 @@ def _made_keys() -> set[str]:
     families |= {reading_key(reading) for reading in all_readings()}
     families |= {f"button.mask-{action}" for action in ("look", "use", *MASK_CHANGES)}
     families |= {f"withheld.why-{each}" for each in CATEGORIES} | {"withheld.seed", "withheld.appeal"}
+    families |= {f"mask.read-{how}" for how in MASK_READINGS}
     return families | {"kind.mix-alone"} | {f"command.{name}" for name in COMMANDS} | set(FAILURES) | _refusals_of_engine()
 
 
@@ -137,6 +138,7 @@ def test_every_key_made_from_parts_is_known_here() -> None:
         "button.mask-",
         "button.words-",
         "reading.",
+        "mask.read-",
     }
     assert (
         made == {"command.", "failed.", "refused.", "upload.", "kind.", "button.report-", "withheld.", "withheld.why-"} | chosen

@@ -18,8 +18,10 @@ from aiogram.exceptions import (
 from aiogram.methods import GetMe
 from aiogram.types import BufferedInputFile, InputMediaPhoto, Message, PhotoSize
 
-from bot.messages import Said
-from storage.domain import Job, Notice, Picture, QueueView, Timing
+from bot.said import Said
+from storage.domain import Job, Picture
+from storage.post import Notice
+from storage.queue_state import QueueView, Timing
 from tests.chaos.quick import failing
 from tests.storage.made import BOT
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.jobs import fail, job_notice
+from bot.job_notices import job_notice
+from bot.jobs import fail
 from bot.outbox import Outbox
-from storage.domain import Job, JobState, NewPicture, SendState
+from storage.domain import Job, JobState, NewPicture
 from storage.media import MediaStore
+from storage.post import SendState
 from storage.repositories.jobs import JobRepository
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository

@@ -6,7 +6,8 @@ import pytest
 
 from engine import catalog
 from engine.requests import MAX_SEED, RequestError
-from handlers.parameters import Asked, ParameterError, known, parse, read
+from handlers.parameters import Asked, ParameterError, known, read
+from handlers.typed import parse
 
 NANO, BIG = "kandinsky-nano", "kandinsky-3.1"
 FREE_SEED = 99

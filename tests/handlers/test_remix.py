@@ -50,10 +50,12 @@ def test_the_same_answer_is_the_same_request() -> None:
     assert remix.changed(CAREFUL, "a red star", 6, None)[0] == replace(CAREFUL, seed=6)
 
 
-@pytest.mark.parametrize("answer", ["a red star --ar 3:4", "a red star --n 3", "a red star --sed 5"])
-def test_what_an_edit_does_not_know_is_refused(answer: str) -> None:
+def test_parameters_of_an_edit_are_read_as_in_any_words_about_a_picture() -> None:
+    request, remarks = remix.changed(REPAINTED, "a red star --ar 3:4 --n 3", 5, None)
+    assert request == replace(REPAINTED, num_images_per_prompt=3)
+    assert "changed.picture-size" in {remark.key for remark in remarks}
     with pytest.raises(ParameterError):
-        remix.changed(REPAINTED, answer, 5, None)
+        remix.changed(REPAINTED, "a red star --sed 5", 5, None)
 
 
 def test_long_words_are_not_put_into_a_button() -> None:

@@ -123,10 +123,10 @@ async def test_a_strangers_words_are_not_found(line: Line, anna: Person, boris: 
     helped = await boris.sees_text("Как это работает")
     forged = [str(button["callback_data"]) for row in question.buttons for button in row]
     job = forged[0].split(":")[2]
-    forged += [f"v1x:{action}:{job}:0" for action in ("plain", "richer", "fix")] + [f"v1xr:0:{job}:0", f"v1:open:{job}:0"]
+    forged += [f"v1bw:{action}:{job}:0" for action in ("plain", "richer", "fix")] + [f"v1br:0:{job}:0", f"v1:open:{job}:0"]
     for data in forged:
         answer = await (await boris.presses_data(data, helped.id)).answered()
         assert "чужой" in answer.text
-    for data in (f"v1:open:{job}:0", f"v1:file:{job}:0", f"v1x:plain:{job}:0"):  # her own, but there is no picture
+    for data in (f"v1:open:{job}:0", f"v1:file:{job}:0", f"v1bw:plain:{job}:0"):  # her own, but there is no picture
         assert "no longer there" in (await (await anna.presses_data(data, question.id)).answered()).text
     assert not any(message.has_photo for message in anna.chat)

@@ -69,7 +69,7 @@ async def test_buttons_without_a_withheld_picture_are_not_there(line: Line, anna
     await anna.says("a red star --n 1")
     harmless = await anna.sees_photo()
     job = str((harmless.button("Again") or {})["callback_data"]).split(":")[2]
-    for data in (f"v1x:appeal:{job}", f"v1x:seed:{job}", "v1x:other:x", "v1x:appeal:"):
+    for data in (f"v1j:appeal:{job}", f"v1j:seed:{job}", "v1j:other:x", "v1j:appeal:"):
         assert "not yours" in (await (await anna.presses_data(data)).answered()).text
 
 

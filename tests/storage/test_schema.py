@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from storage.database import Database
-from storage.domain import TERMINAL, InboxState, JobState, SendState, WorkerState
+from storage.domain import TERMINAL, InboxState, JobState, WorkerState
 from storage.errors import OldSchema
+from storage.post import SendState
 from storage.schema import check_schema, migrate, newest_revision
 from storage.tables import Base
 from tests.storage.made import Store

@@ -1,9 +1,9 @@
-"""Masks grown, shrunk, feathered, inverted, added and subtracted."""
+"""Masks grown, shrunk and inverted."""
 
 import numpy as np
 import pytest
 
-from bot.masks.algebra import add, feather, grow, invert, share, shrink, subtract
+from bot.masks.algebra import grow, invert, share, shrink
 from engine.marked import Mask
 
 
@@ -22,24 +22,12 @@ def test_a_radius_means_the_same_at_any_size() -> None:
 def test_what_shrank_lies_inside_and_what_grew_outside() -> None:
     mask = square(100)
     assert share(shrink(mask)) < share(mask) < share(grow(mask))
-    assert not subtract(shrink(mask), mask).any()
-    assert not subtract(mask, grow(mask)).any()
+    assert not (shrink(mask) & ~mask).any()
+    assert not (mask & ~grow(mask)).any()
     assert not shrink(mask, 0.3).any()
 
 
-def test_masks_are_added_subtracted_and_inverted() -> None:
-    one, other = square(100, 0.1, 0.5), square(100, 0.3, 0.9)
-    assert share(add(one, other)) == pytest.approx(0.16 + 0.36 - 0.04)
-    assert np.array_equal(add(subtract(one, other), one & other), one)
-    assert np.array_equal(invert(invert(one)), one)
-    with pytest.raises(ValueError, match="two pictures"):
-        add(one, square(50))
-
-
-def test_a_feathered_mask_changes_nothing_outside() -> None:
+def test_what_is_inverted_twice_is_as_it_was() -> None:
     mask = square(100)
-    alpha = feather(mask, 0.1)
-    assert (alpha[~mask] == 0).all()
-    assert (alpha[mask] > 0).all()
-    assert alpha[50, 50] == 1
-    assert 0 < alpha[50, 32] < alpha[50, 36] < 1
+    assert share(invert(mask)) == pytest.approx(1 - share(mask))
+    assert np.array_equal(invert(invert(mask)), mask)

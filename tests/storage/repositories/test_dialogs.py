@@ -45,3 +45,16 @@ async def test_open_dialogs_are_found_by_the_beginning_of_their_keys(store: Stor
     async with store.database.read() as session:
         assert await DialogRepository(session).open_keys("1:") == {"1:a", "1:b"}
         assert await DialogRepository(session).open_keys("1_") == {"1_a"}
+
+
+async def test_the_same_question_is_known_for_a_while(store: Store) -> None:
+    await _put(store, "a", "words", '{"x":1}', 60.0)
+
+    async def known(state: str, data: str, seconds: float) -> bool:
+        async with store.database.read() as session:
+            return await DialogRepository(session).opened_within("a", state, data, 60.0, seconds)
+
+    assert await known("words", '{"x":1}', 10.0)
+    assert not await known("other", '{"x":1}', 10.0)
+    assert not await known("words", '{"x":2}', 10.0)
+    assert not await known("words", '{"x":1}', -1.0)  # that was longer ago

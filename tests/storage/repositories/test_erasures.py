@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from storage.domain import JobState, Likeness, NewNotice, NewPicture, NewUpload, SendState, User
+from storage.domain import JobState, Likeness, NewPicture, NewUpload, User
+from storage.post import NewNotice, SendState
 from storage.repositories.dialogs import DialogRepository
 from storage.repositories.erasures import ErasureRepository
 from storage.repositories.inbox import InboxRepository

@@ -53,6 +53,14 @@ async def test_a_busy_chat_gives_nothing(store: Store) -> None:
     assert [item.chat_id for item in await _due(store, busy=(10,))] == [20]
 
 
+async def test_an_update_that_stepped_aside_holds_up_nothing_behind_it(store: Store) -> None:
+    aside, behind = await store.update(1, 10), await store.update(2, 10)
+    async with store.database.read() as session:
+        inbox = InboxRepository(session)
+        assert [update.id for update in await inbox.due(BOT, [], 50, [aside])] == [behind]
+        assert [update.id for update in await inbox.due(BOT, [], 50)] == [aside]
+
+
 async def test_no_more_than_asked_for(store: Store) -> None:
     for number in range(5):
         await store.update(number, number)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from storage.domain import Delivery, JobState, NewNotice, Notice, SendState
+from storage.domain import JobState
 from storage.errors import LostLease
+from storage.post import Delivery, NewNotice, Notice, SendState
 from storage.repositories.outgoing import DeliveryRepository, NoticeRepository, PauseRepository
 from storage.repositories.workers import LeaseRepository
 from tests.storage.made import BOT, Store

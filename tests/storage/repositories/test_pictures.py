@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from storage.domain import Job, NewNotice, NewPicture
+from storage.domain import Job, NewPicture
+from storage.post import NewNotice
 from storage.repositories.outgoing import NoticeRepository
 from storage.repositories.pictures import PictureRepository
 from tests.storage.made import BOT, Store

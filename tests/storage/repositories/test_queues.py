@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from storage.domain import InHand, Job, JobState, User, WorkerState
+from storage.domain import Job, JobState, User, WorkerState
+from storage.queue_state import InHand
 from storage.repositories.jobs import JobRepository
 from storage.repositories.queues import QueueRepository
 from storage.repositories.workers import WorkerRepository

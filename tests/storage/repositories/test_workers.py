@@ -1,6 +1,7 @@
 """Who is at work, measured times, and leases."""
 
-from storage.domain import Timing, WorkerState
+from storage.domain import WorkerState
+from storage.queue_state import Timing
 from storage.repositories.workers import LeaseRepository, TimingRepository, WorkerRepository
 from tests.storage.made import FAMILY, Store
 

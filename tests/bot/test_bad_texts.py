@@ -109,7 +109,7 @@ PICTURED = {  # prompts that are drawn, and what must stand in the caption
 @pytest.mark.parametrize("name", PICTURED)
 async def test_a_caption_shows_the_words_as_they_are(house: House, name: str) -> None:
     text, shown = PICTURED[name]
-    await house.anna.says(text)
+    await house.anna.says(f"{text} --raw")  # these very words, so that there is nothing to write first
     await house.gets(house.last())
     assert await house.inbox() == [("done", 0, None)]
     await house.post.draw(await _only_job(house))

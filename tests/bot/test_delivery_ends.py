@@ -83,7 +83,7 @@ async def test_what_would_fail_again_is_said_with_its_limit_and_not_offered_agai
         ("oom", None, "It was 4 × 128×128."),
     ):
         await post.store.job(post.user)
-        await stop_failed(post.store.database, await post.store.claimed(), error_class, why)
+        await stop_failed(post.store.database, await post.store.claimed(), error_class, refusal=why)
         await post.turns(2)
         said = post.said[-1]
         assert says in said.text

@@ -152,7 +152,7 @@ async def test_a_card_of_what_was_withheld_works_after_three_months(house: House
     assert "A person will draw it again" in (next_house.answer() or {})["text"]
 
 
-@pytest.mark.parametrize("error", ["engine", "oom", "poison", "deadline"])
+@pytest.mark.parametrize("error", ["engine", "poison", "deadline"])
 async def test_a_failed_job_is_tried_again_with_one_tap_and_free(house: House, error: str) -> None:
     """Also by who has spent all they may: what failed was given back."""
     house.application._jobs._settings = JobSettings(per_day=4)

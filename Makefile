@@ -57,7 +57,7 @@ lint: setup
 bench: setup servers
 	$(BIN)/python -m benchmarks.nano
 	$(BIN)/python -m benchmarks.nano_repaints
-	$(BIN)/python -m benchmarks.nano_edits --only outline
+	$(BIN)/python -m benchmarks.nano_edits
 	$(BIN)/python -m benchmarks.language
 	$(BIN)/python -m benchmarks.pencil
 	$(BIN)/python -m benchmarks.line

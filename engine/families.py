@@ -171,7 +171,21 @@ _MORE_BIG_EXAMPLES = MappingProxyType(
 NANO = Family(
     name="kandinsky-nano",
     title="Kandinsky nano",
-    kinds=tuple(each.kind for each in (TextToImage, ImageToImage, Inpaint, Outpaint, KeepOutline, Upscale, Beautify, Translate)),
+    kinds=tuple(
+        each.kind
+        for each in (
+            TextToImage,
+            ImageToImage,
+            Variation,
+            Mix,
+            Inpaint,
+            Outpaint,
+            KeepOutline,
+            Upscale,
+            Beautify,
+            Translate,
+        )
+    ),
     lanes=("flash", "base", "edit", "upscale", "language"),
     unets=MappingProxyType(
         {

@@ -67,7 +67,9 @@ class Plain:
     def status(self, job: Job, language: str, view: QueueView | None, timing: Timing | None) -> Said:
         return Said(f"status {job.public_id} {job.state} {job.step} {view.place if view else ''}")
 
-    def result(self, job: Job, pictures: list[Picture], language: str, index: int, again: bool = False) -> Said:
+    def result(
+        self, job: Job, pictures: list[Picture], language: str, index: int, again: bool = False, proof: object = ()
+    ) -> Said:
         return Said(f"result {job.public_id}{' again' if again else ''}")
 
     def notice(self, notice: Notice, language: str) -> Said:

@@ -183,7 +183,7 @@ def test_each_family_serves_what_it_has_weights_for():
     served = {family.name: set(family.kinds) for family in catalog.families()}
     every = {each.kind for each in kinds() if each.__module__ == "engine.requests"}
 
-    edits = {"image-to-image", "inpaint", "outpaint", "keep-outline", "upscale"}
+    edits = {"image-to-image", "variation", "mix", "inpaint", "outpaint", "keep-outline", "upscale"}
     assert served[NANO] == {"text-to-image", "beautify", "translate"} | edits
     assert served["kandinsky-3.1"] == every
     assert served["kandinsky-3.0"] == served["kandinsky-3.1-small"] == {"text-to-image", "image-to-image", "regions"}

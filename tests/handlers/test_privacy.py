@@ -29,7 +29,7 @@ async def asked_to_be_forgotten(person: Person) -> tuple[Shown, str]:
 
 
 def receipt_of(shown: Shown) -> str:
-    found = re.search(r"(?:receipt|квитанция): (\S{16})\b", shown.text, re.IGNORECASE)
+    found = re.search(r"(?:receipt|квитанция): (\S{16})(?!\S)", shown.text, re.IGNORECASE)
     assert found, shown.text
     return found[1]
 

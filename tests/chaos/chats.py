@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -19,7 +19,7 @@ from aiogram.methods import GetMe
 from aiogram.types import BufferedInputFile, InputMediaPhoto, Message, PhotoSize
 
 from bot.said import Said
-from storage.domain import Job, Picture
+from storage.domain import Job, Picture, Remark
 from storage.post import Notice
 from storage.queue_state import QueueView, Timing
 from tests.chaos.quick import failing
@@ -68,7 +68,7 @@ class Plain:
         return Said(f"status {job.public_id} {job.state} {job.step} {view.place if view else ''}")
 
     def result(
-        self, job: Job, pictures: list[Picture], language: str, index: int, again: bool = False, proof: object = ()
+        self, job: Job, pictures: list[Picture], language: str, index: int, again: bool = False, proof: Sequence[Remark] = ()
     ) -> Said:
         return Said(f"result {job.public_id}{' again' if again else ''}")
 

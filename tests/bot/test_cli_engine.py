@@ -131,7 +131,7 @@ MENDABLE = {
     "weights and pictures": (["mix", "a.png", "m.png", "a circle", "--weights", "1"], "1 weights for 2 pictures"),
     "size": (["vary", "a.png", "--size", "1x8192"], "does not draw 1x8192"),
     "nothing to add": (["outpaint", "a.png"], "grows on no side"),
-    "small world": (["vary", "a.png", "--family", "kandinsky-nano"], "does not serve variation"),
+    "small world": (["refine", "a.png", "a circle", "--family", "kandinsky-nano"], "does not serve refine"),
     "empty prompt": (["inpaint", "a.png", "m.png", " "], "prompt is empty"),
 }
 

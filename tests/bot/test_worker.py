@@ -172,6 +172,7 @@ async def test_a_look_at_what_is_half_drawn_reaches_sql(store: Store, settings: 
             await asyncio.sleep(0.01)
     finally:
         beat.cancel()
+        await asyncio.wait([beat])
     ((fence, step, picture),) = await store.sql("SELECT fence, step, picture FROM preview")
     assert (fence, step, Image.open(io.BytesIO(picture)).size) == (1, 1, (320, 320))
 
@@ -191,6 +192,7 @@ async def test_reading_networks_that_no_request_needed_before_is_no_stall(
     while not drawing.stop:  # noqa: ASYNC110  the heart goes on beating, and hears this
         await asyncio.sleep(0.01)
     beat.cancel()
+    await asyncio.wait([beat])
 
 
 async def test_the_engine_gets_the_pictures_that_the_request_names(store: Store, child: RenderChild) -> None:
@@ -351,6 +353,7 @@ async def test_a_drawing_that_was_told_to_drain_stays_told(store: Store, setting
         await asyncio.sleep(0.2)
     finally:
         beat.cancel()
+        await asyncio.wait([beat])
     assert (drawing.drained, drawing.stop) == (True, True)
 
 

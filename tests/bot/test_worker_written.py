@@ -76,6 +76,7 @@ async def test_a_writer_that_takes_too_long_is_told_to_stop(store: Store, settin
             await child._draw_and_store(drawing)
     finally:
         beat.cancel()
+        await asyncio.wait([beat])
     assert await drawn_next(store) == ("a red circle", ["changed.beautify-late"])
 
 
@@ -102,4 +103,5 @@ async def test_only_a_text_is_late(store: Store, settings: JobSettings, child: R
         looked.clear()
         await looked.wait()
     beat.cancel()
+    await asyncio.wait([beat])  # it may be in the middle of a statement, and the database closes next
     assert not drawing.late
